@@ -1,0 +1,1 @@
+"""Collaborative-filtering baselines that stand beside our models in every table."""

@@ -1,0 +1,1 @@
+"""Qrels and runs become metrics, intervals and tests; knows nothing of models."""

@@ -1,0 +1,1 @@
+"""Lyrics, audio and ready-made columns become one float32 matrix per modality."""

@@ -1,0 +1,1 @@
+"""Graph and features become item and profile embeddings."""

@@ -1,0 +1,1 @@
+"""Tables and training rows become a typed, weighted property graph."""

@@ -1,0 +1,1 @@
+"""A ranking and its paths become words that can be checked against the paths."""

@@ -1,0 +1,1 @@
+"""Finished runs become tables (md, csv, LaTeX) and a figure."""

@@ -1,0 +1,1 @@
+"""Embeddings, texts and graph become ranked items and ranked paths."""

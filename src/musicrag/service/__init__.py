@@ -1,0 +1,1 @@
+"""Artifacts behind an HTTP API; filled by the service issue."""

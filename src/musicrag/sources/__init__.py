@@ -1,0 +1,1 @@
+"""Raw files and generators become normalised rows; knows nothing of splits or models."""

@@ -1,0 +1,1 @@
+"""Rows become clean typed tables, rejects with reasons, and leak-free splits."""
