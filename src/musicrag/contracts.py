@@ -324,6 +324,7 @@ class Query:
         profile_idx: row of the profile matrix, or -1 for a text query without a user.
         text: words of the query (playlist title, question), maybe empty.
         anchors: global node indices that the search starts from. Shape ``[n]``.
+        history: item indices that stand for the taste behind the query. Shape ``[n]``.
         exclude: item indices that must not be returned (already known). Shape ``[n]``.
     """
 
@@ -331,6 +332,7 @@ class Query:
     profile_idx: int
     text: str
     anchors: IntArray
+    history: IntArray
     exclude: IntArray
 
 
