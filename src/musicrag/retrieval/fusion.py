@@ -1,0 +1,124 @@
+"""Lists of several channels become one, by weights that validation chose.
+
+Works on padded arrays for all queries at once. What "better" means comes in as a function of the
+fused ranking, because this package stands left of evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from musicrag.retrieval.channels import Candidates
+from musicrag.types import FloatArray, IntArray
+
+Fusion = Literal["convex", "rrf"]
+Score = Callable[[IntArray], float]
+"""``fused item indices [Q, k], -1 padded -> quality``; higher is better."""
+
+WEIGHT_GRID = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0)
+_RRF_OFFSET = 60.0  # Cormack et al. 2009
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The union of all channels' candidates for each query.
+
+    Shapes:
+        item_idx int64 ``[Q, M]``, descending, -1 padded; values float32 ``[C, Q, M]``, one
+        comparable score per channel, lowest where the channel did not return the item.
+    """
+
+    item_idx: IntArray
+    values: FloatArray
+
+
+def pool(channels: Sequence[Candidates], fusion: Fusion) -> Pool:
+    """Unite the candidate lists and make their scores comparable.
+
+    ``convex`` standardises each list to mean 0 and deviation 1 (an item that a channel did not
+    return gets that list's lowest value); ``rrf`` takes ``1 / (60 + rank)``, else 0.
+    """
+    num_queries = channels[0].item_idx.shape[0]
+    span = 1 + max(int(c.item_idx.max(initial=-1)) for c in channels)
+    rows = np.arange(num_queries, dtype=np.int64)[:, None]
+    codes = [(rows * span + c.item_idx)[c.item_idx >= 0] for c in channels]
+    union = np.unique(np.concatenate(codes))[::-1]  # descending: ties go to the higher id
+    owner = union // max(span, 1)
+    counts = np.bincount(owner, minlength=num_queries)
+    width = max(int(counts.max(initial=0)), 1)
+    starts = np.concatenate([[0], np.cumsum(counts[::-1])[:-1]])[::-1]
+    column = np.arange(len(union)) - starts[owner]
+    items = np.full((num_queries, width), -1, dtype=np.int64)
+    items[owner, column] = union % max(span, 1)
+    values = np.zeros((len(channels), num_queries, width), dtype=np.float32)
+    for place, candidates in enumerate(channels):
+        comparable, lowest = _comparable(candidates, fusion)
+        values[place] = lowest[:, None]
+        found = union.size - 1 - np.searchsorted(union[::-1], codes[place])
+        values[place, owner[found], column[found]] = comparable[candidates.item_idx >= 0]
+    return Pool(items, values)
+
+
+def _comparable(candidates: Candidates, fusion: Fusion) -> tuple[FloatArray, FloatArray]:
+    is_there = candidates.item_idx >= 0
+    if fusion == "rrf":
+        rank = np.arange(candidates.item_idx.shape[1], dtype=np.float32)
+        values = np.broadcast_to(1.0 / (_RRF_OFFSET + 1.0 + rank), is_there.shape)
+        return values.astype(np.float32), np.zeros(len(is_there), dtype=np.float32)
+    count = np.maximum(is_there.sum(axis=1, keepdims=True), 1)
+    scores = np.where(is_there, candidates.scores, 0.0).astype(np.float64)
+    mean = scores.sum(axis=1, keepdims=True) / count
+    spread = np.where(is_there, scores - mean, 0.0)
+    deviation = np.sqrt((spread**2).sum(axis=1, keepdims=True) / count)
+    values = np.divide(spread, deviation, out=np.zeros_like(spread), where=deviation > 0)
+    return values.astype(np.float32), values.min(axis=1, initial=0.0).astype(np.float32)
+
+
+def fuse(candidates: Pool, weights: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
+    """Rank the pool by the weighted sum of channel values.
+
+    Returns:
+        Item indices ``[Q, k]`` (-1 padded) and float32 scores; ties by item index descending.
+    """
+    total = np.tensordot(weights.astype(np.float32), candidates.values, axes=1)
+    total = np.where(candidates.item_idx >= 0, total, -np.inf).astype(np.float32)
+    order = np.argsort(-total, axis=1, kind="stable")[:, :k]
+    items = np.take_along_axis(candidates.item_idx, order, axis=1)
+    scores = np.take_along_axis(total, order, axis=1)
+    missing = k - items.shape[1]
+    if missing > 0:
+        items = np.pad(items, ((0, 0), (0, missing)), constant_values=-1)
+        scores = np.pad(scores, ((0, 0), (0, missing)), constant_values=-np.inf)
+    return items, scores
+
+
+def tune_weights(candidates: Pool, score: Score, k: int, num_rounds: int = 2) -> FloatArray:
+    """Choose channel weights on validation by coordinate ascent over :data:`WEIGHT_GRID`.
+
+    Starts from the best single channel; a weight moves only where the score strictly rises, so a
+    channel that says nothing keeps weight 0 and cannot hurt what it is fused with.
+    """
+    num_channels = candidates.values.shape[0]
+    single = np.eye(num_channels, dtype=np.float32)
+    alone = [score(fuse(candidates, single[c], k)[0]) for c in range(num_channels)]
+    best = int(np.argmax(alone))
+    weights: FloatArray = single[best].copy()
+    reached = alone[best]
+    for _ in range(num_rounds):
+        before = weights.copy()
+        for channel in range(num_channels):
+            for value in WEIGHT_GRID:
+                trial = weights.copy()
+                trial[channel] = value
+                if not trial.any() or np.array_equal(trial, weights):
+                    continue
+                found = score(fuse(candidates, trial, k)[0])
+                if found > reached:
+                    weights, reached = trial, found
+        if np.array_equal(before, weights):
+            break
+    return weights
