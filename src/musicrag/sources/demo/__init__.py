@@ -1,0 +1,1 @@
+"""The demo world: a catalogue, listeners and modalities whose hidden truth is known."""
