@@ -7,12 +7,14 @@ atomic rename, so that a kill at any moment leaves the old file or the new one, 
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -103,6 +105,19 @@ def hash_file(source: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+@lru_cache(maxsize=16)
+def code_hash(package: str) -> str:
+    """Hex SHA-256 over the Python files of an installed package: new code, new results."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(f"{package!r} is no installed package.")
+    root = Path(next(iter(spec.submodule_search_locations)))
+    digest = hashlib.sha256()
+    for source in sorted(root.rglob("*.py")):
+        digest.update(source.relative_to(root).as_posix().encode() + source.read_bytes())
+    return digest.hexdigest()
+
+
 class Cache:
     """Content-addressed results below one folder: the key says everything that went in."""
 
@@ -132,12 +147,3 @@ class Cache:
                 encoder=np.array(matrix.encoder),
             )
         return matrix
-
-    def json(
-        self, kind: str, key: Mapping[str, object], compute: Callable[[], dict[str, object]]
-    ) -> dict[str, object]:
-        """Return the stored JSON object for ``key``, computing and storing it if absent."""
-        target = self.folder / kind / f"{hash_json(dict(key))[:16]}.json"
-        if not target.exists():
-            write_json(target, compute())
-        return read_json(target)

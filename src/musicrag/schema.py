@@ -121,9 +121,7 @@ class RetrievalConfig(_Strict):
     """Which channels give candidates and how their lists become one."""
 
     name: str
-    channels: Annotated[
-        list[Literal["gnn", "content", "bm25", "walk"]], Field(min_length=1)
-    ]
+    channels: Annotated[list[Literal["gnn", "content", "bm25", "walk"]], Field(min_length=1)]
     fusion: Literal["convex", "rrf"]
     num_candidates: Positive
     max_hops: Annotated[int, Field(ge=1, le=3)]
@@ -247,6 +245,12 @@ def signature_model(target: str) -> type[BaseModel]:
         fields[name] = (hints.get(name, Any), default)
     config = ConfigDict(extra="forbid", strict=True, arbitrary_types_allowed=True)
     return create_model(target.rpartition(".")[2], __config__=config, **fields)
+
+
+def defaults_of(target: str) -> dict[str, Any]:
+    """Constructor defaults of a component, for ``auto`` choices that no yaml spells out."""
+    fields = signature_model(target).model_fields
+    return {name: field.default for name, field in fields.items() if not field.is_required()}
 
 
 def parse(config: DictConfig) -> RunConfig:

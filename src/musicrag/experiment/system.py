@@ -1,0 +1,198 @@
+"""One configuration becomes rankings and paths: features, graph network, fusion, evidence."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import lightning
+import numpy as np
+import torch
+from lightning.pytorch.loggers import CSVLogger, Logger
+
+from musicrag.artifacts import Cache, code_hash
+from musicrag.contracts import FeatureMatrix, Ranking
+from musicrag.evaluation.metrics import evaluate_ranked
+from musicrag.evaluation.ranking import rank_items
+from musicrag.experiment.world import World
+from musicrag.features.standardise import standardise
+from musicrag.gnn.adjacency import RelationalAdjacency
+from musicrag.gnn.model import GraphEncoder, NodeFeatures
+from musicrag.gnn.training import Embeddings, GraphRecommender, Objective, fit
+from musicrag.retrieval.channels import (
+    Bm25Channel,
+    Channel,
+    ContentChannel,
+    GraphVectorChannel,
+    WalkChannel,
+)
+from musicrag.retrieval.hybrid import HybridRetriever
+from musicrag.schema import GnnConfig, LoggerConfig, RunConfig, TrainerConfig
+from musicrag.types import MODALITIES, FloatArray
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a trained system says to the test queries, and how it came to be."""
+
+    rankings: list[Ranking]
+    embeddings: Embeddings | None
+    fusion_weights: dict[str, dict[str, float]]
+
+
+def encode_features(config: RunConfig, world: World) -> dict[str, FeatureMatrix]:
+    """Encode every modality that is switched on, standardised; cached by data and encoder."""
+    cache = Cache(Path(config.paths.cache_dir))
+    features: dict[str, FeatureMatrix] = {}
+    for modality in MODALITIES:
+        component = getattr(config.features, modality)
+        if component.target is None:
+            continue
+        encoder = component.build()
+        key = {
+            "data": world.dataset.content_hash,
+            "code": code_hash("musicrag.features"),
+            **component.model_dump(),
+        }
+        matrix = cache.features(key, partial(encoder.encode, world.dataset))
+        features[modality] = standardise(matrix)
+        share = float(matrix.present.mean())
+        log.info(
+            "%s: %s, %d columns, %.0f %% of items",
+            modality,
+            matrix.encoder,
+            matrix.values.shape[1],
+            100 * share,
+        )
+    return features
+
+
+def train_gnn(
+    config: RunConfig, world: World, features: Mapping[str, FeatureMatrix], folder: Path
+) -> Embeddings:
+    """Train the graph network; validation is the primary metric over all profiles."""
+    gnn = config.gnn
+    lightning.seed_everything(config.seed, workers=True, verbose=False)
+    if config.trainer.num_threads:
+        torch.set_num_threads(config.trainer.num_threads)
+    inputs = NodeFeatures(world.graph.num_nodes, world.item_nodes, features, gnn.embedding_dim)
+    encoder = GraphEncoder(
+        inputs,
+        RelationalAdjacency(world.graph),
+        lambda dim, relations: gnn.layer.build(embedding_dim=dim, num_relations=relations),
+        gnn.embedding_dim,
+        gnn.num_layers,
+        gnn.dropout,
+    )
+    module = GraphRecommender(
+        encoder,
+        world.profile_nodes,
+        world.item_nodes,
+        world.split.train,
+        _objective(gnn),
+        partial(_validate, world, config.evaluation.primary),
+    )
+    return fit(
+        module,
+        world.split.train,
+        config.seed,
+        _hardware(config.trainer),
+        _logger(config.logger, folder),
+    )
+
+
+def answer(
+    config: RunConfig,
+    world: World,
+    features: Mapping[str, FeatureMatrix],
+    embeddings: Embeddings | None,
+) -> Answers:
+    """Tune the fusion on validation, then answer the test queries."""
+    retrieval, evaluation = config.retrieval, config.evaluation
+    retriever = HybridRetriever(
+        _channels(config, world, features, embeddings),
+        world.graph,
+        world.item_nodes,
+        retrieval.fusion,
+        retrieval.num_candidates,
+        retrieval.max_hops,
+        evaluation.num_paths,
+        retrieval.paths_per_item,
+    )
+    score = partial(world.valid.score, metric=evaluation.primary)
+    retriever.tune(world.valid.queries, score, max(evaluation.k))
+    rankings = retriever.retrieve(world.test.queries, evaluation.depth)
+    return Answers(rankings, embeddings, retriever.report())
+
+
+def _channels(
+    config: RunConfig,
+    world: World,
+    features: Mapping[str, FeatureMatrix],
+    embeddings: Embeddings | None,
+) -> list[Channel]:
+    channels: list[Channel] = []
+    for name in config.retrieval.channels:
+        if name == "gnn" and embeddings is not None:
+            channels.append(GraphVectorChannel(embeddings.profiles, embeddings.items))
+        elif name == "content":
+            channels += [ContentChannel(m, matrix) for m, matrix in features.items()]
+        elif name == "bm25":
+            texts = [_text(label, words) for label, words in _texts(config, world)]
+            channels.append(Bm25Channel(texts))
+        elif name == "walk":
+            steps = config.retrieval.max_hops
+            channels.append(WalkChannel(world.graph, world.item_nodes, steps))
+    return channels
+
+
+def _texts(config: RunConfig, world: World) -> list[tuple[str, str]]:
+    """Labels and lyrics; lyrics leave the words too where their modality is switched off."""
+    has_lyrics = config.features.lyrics.target is not None
+    return [
+        (label, words if has_lyrics else "")
+        for label, words in zip(world.labels, world.lyrics, strict=True)
+    ]
+
+
+def _text(label: str, words: str) -> str:
+    return f"{label} {words}".strip()
+
+
+def _validate(world: World, metric: str, profiles: FloatArray, items: FloatArray) -> float:
+    """The primary metric of inner-product ranking on validation items."""
+    rows = np.flatnonzero(np.diff(world.split.valid.indptr))
+    scores = profiles[rows] @ items.T
+    k = int(metric.partition("@")[2])
+    ranked = rank_items(scores, world.split.train[rows], min(k, len(items)))
+    ids = [str(row) for row in rows]
+    return evaluate_ranked(ids, ranked, world.split.valid[rows], [metric]).mean()[metric]
+
+
+def _objective(gnn: GnnConfig) -> Objective:
+    names = Objective.__dataclass_fields__
+    return Objective(**{name: getattr(gnn, name) for name in names})
+
+
+def _hardware(trainer: TrainerConfig) -> dict[str, object]:
+    names = ("accelerator", "devices", "num_nodes", "strategy", "precision", "gradient_clip_val")
+    chosen: dict[str, object] = {name: getattr(trainer, name) for name in names}
+    return chosen | {"enable_progress_bar": trainer.progress_bar and os.isatty(2)}
+
+
+def _logger(logger: LoggerConfig, folder: Path) -> Logger | None:
+    if logger.name == "csv":
+        return CSVLogger(folder, name="training", version="")
+    if logger.name == "wandb":
+        from lightning.pytorch.loggers import WandbLogger
+
+        return WandbLogger(
+            project=logger.project, offline=logger.mode == "offline", save_dir=folder
+        )
+    return None

@@ -1,0 +1,1 @@
+"""Encoders of the feeling of a song."""
