@@ -19,19 +19,18 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from musicrag.evaluation.gains import (
+from musicrag.evaluation.hits import (
     Float64Array,
-    gains_of_indices,
-    gains_of_run,
-    ideal_gains,
+    Hits,
+    hits_of_ranking,
+    hits_of_run,
+    ideal_hits,
     positive_entries,
     relevant_items,
 )
 from musicrag.types import InputError, IntArray, Qrels, Run, nearest
 
 METRICS = ("hit_rate", "map", "mrr", "ndcg", "precision", "recall")
-
-_QUERIES_PER_BLOCK = 512
 
 
 @dataclass(frozen=True)
@@ -76,15 +75,11 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class _Judged:
-    """Gains along the ranked lists of queries that have a relevant item.
+    """Hits of queries that have a relevant item, those of perfect lists, and the sizes |R|."""
 
-    Shapes:
-        gains and ideal ``[num_queries, depth]``, 0 where not relevant; num_relevant ``[n, 1]``.
-    """
-
-    gains: Float64Array
-    ideal: Float64Array
-    num_relevant: Float64Array
+    hits: Hits
+    ideal: Hits
+    num_relevant: IntArray
 
 
 def parse_metric(text: str, names: Sequence[str] = METRICS) -> Metric:
@@ -120,21 +115,15 @@ def evaluate(qrels: Qrels, run: Run, metrics: Sequence[str]) -> Evaluation:
         InputError: unknown metric, a NaN score, or a gain that is not finite.
     """
     parsed = [parse_metric(text) for text in metrics]
-    depth = max((metric.k for metric in parsed), default=1)
-    relevant = {query: relevant_items(query, gains) for query, gains in sorted(qrels.items())}
-    query_ids = [query for query, gains in relevant.items() if gains]
-    gains = np.zeros((len(query_ids), depth))
-    for start in range(0, len(query_ids), _QUERIES_PER_BLOCK):
-        block = query_ids[start : start + _QUERIES_PER_BLOCK]
-        ranked = gains_of_run([run.get(query, {}) for query in block], block, relevant, depth)
-        gains[start : start + len(block), : ranked.shape[1]] = ranked
-    counts = np.array([len(relevant[query]) for query in query_ids], dtype=np.int64)
-    flat = np.fromiter(chain.from_iterable(relevant[q].values() for q in query_ids), np.float64)
-    judged = _Judged(gains, ideal_gains(flat, counts, depth), counts[:, None].astype(np.float64))
+    relevant = relevant_items(qrels)
+    lists = [run.get(query, {}) for query in relevant]
+    num_relevant = np.array([len(gains) for gains in relevant.values()], dtype=np.int64)
+    gains = np.fromiter(chain.from_iterable(g.values() for g in relevant.values()), np.float64)
+    judged = _Judged(hits_of_run(lists, relevant), ideal_hits(gains, num_relevant), num_relevant)
     return Evaluation(
-        _frame(judged, parsed, query_ids),
-        num_skipped=len(qrels.keys() | run.keys()) - len(query_ids),
-        num_missing=sum(not run.get(query) for query in query_ids),
+        _frame(judged, parsed, list(relevant)),
+        num_skipped=len(qrels.keys() | run.keys()) - len(relevant),
+        num_missing=sum(not scores for scores in lists),
     )
 
 
@@ -160,14 +149,12 @@ def evaluate_ranked(
     depth = max((metric.k for metric in parsed), default=1)
     _check_ranked(query_ids, ranked, relevance, depth)
     relevance = positive_entries(relevance)
-    counts = np.diff(relevance.indptr)
-    has_relevant = counts > 0
+    has_relevant = np.diff(relevance.indptr) > 0
     rows = np.flatnonzero(has_relevant)
-    ranked, relevance, counts = ranked[rows, :depth], relevance[rows], counts[rows]
+    ranked, relevance = ranked[rows, :depth], relevance[rows]
+    num_relevant = np.diff(relevance.indptr)
     judged = _Judged(
-        gains_of_indices(ranked, relevance),
-        ideal_gains(relevance.data, counts, depth),
-        counts[:, None].astype(np.float64),
+        hits_of_ranking(ranked, relevance), ideal_hits(relevance.data, num_relevant), num_relevant
     )
     return Evaluation(
         _frame(judged, parsed, [query_ids[row] for row in rows.tolist()]),
@@ -176,39 +163,43 @@ def evaluate_ranked(
     )
 
 
-def _frame(judged: _Judged, metrics: Sequence[Metric], query_ids: Sequence[str]) -> pd.DataFrame:
-    curves = {name: _CURVES[name](judged) for name in {metric.name for metric in metrics}}
-    columns = {str(metric): curves[metric.name][:, metric.k - 1] for metric in metrics}
-    return pd.DataFrame(columns, index=pd.Index(list(query_ids), name="query_id"))
+def _frame(judged: _Judged, metrics: Sequence[Metric], query_ids: list[str]) -> pd.DataFrame:
+    columns = {str(metric): _FORMULAS[metric.name](judged, metric.k) for metric in metrics}
+    return pd.DataFrame(columns, index=pd.Index(query_ids, name="query_id"))
 
 
-def _ranks(judged: _Judged) -> Float64Array:
-    return np.arange(1, judged.gains.shape[1] + 1, dtype=np.float64)
+def _sum(hits: Hits, weights: Float64Array, k: int) -> Float64Array:
+    """Sum of ``weights`` over the hits of each query in its top k."""
+    is_top = hits.rank <= k
+    sums = np.bincount(hits.row[is_top], weights[is_top], hits.num_queries)
+    return np.asarray(sums, dtype=np.float64)  # of no hits at all, bincount gives integers
 
 
-def _num_hits(judged: _Judged) -> Float64Array:
-    return np.cumsum(judged.gains > 0, axis=1, dtype=np.float64)
+def _num_hits(judged: _Judged, k: int) -> Float64Array:
+    return _sum(judged.hits, np.ones(len(judged.hits.row)), k)
 
 
-def _average_precision(judged: _Judged) -> Float64Array:
-    precision_at_hits = (judged.gains > 0) * _num_hits(judged) / _ranks(judged)
-    return np.cumsum(precision_at_hits, axis=1) / judged.num_relevant
+def _average_precision(judged: _Judged, k: int) -> Float64Array:
+    hits = judged.hits
+    return _sum(hits, hits.number / hits.rank, k) / judged.num_relevant
 
 
-def _ndcg(judged: _Judged) -> Float64Array:
-    discount = 1 / np.log2(_ranks(judged) + 1)
-    ideal = np.cumsum(judged.ideal * discount, axis=1)
-    return np.asarray(np.cumsum(judged.gains * discount, axis=1) / ideal)
+def _reciprocal_rank(judged: _Judged, k: int) -> Float64Array:
+    hits = judged.hits
+    return _sum(hits, (hits.number == 1) / hits.rank, k)
 
 
-_CURVES: dict[str, Callable[[_Judged], Float64Array]] = {
-    # The value at every cut-off 1..depth at once: [num_queries, depth].
-    "hit_rate": lambda judged: np.minimum(_num_hits(judged), 1),
+def _dcg(hits: Hits, k: int) -> Float64Array:
+    return _sum(hits, hits.gain / np.log2(hits.rank + 1), k)
+
+
+_FORMULAS: dict[str, Callable[[_Judged, int], Float64Array]] = {
+    "hit_rate": lambda judged, k: np.minimum(_num_hits(judged, k), 1),
     "map": _average_precision,
-    "mrr": lambda judged: np.maximum.accumulate((judged.gains > 0) / _ranks(judged), axis=1),
-    "ndcg": _ndcg,
-    "precision": lambda judged: _num_hits(judged) / _ranks(judged),
-    "recall": lambda judged: _num_hits(judged) / judged.num_relevant,
+    "mrr": _reciprocal_rank,
+    "ndcg": lambda judged, k: _dcg(judged.hits, k) / _dcg(judged.ideal, k),
+    "precision": lambda judged, k: _num_hits(judged, k) / k,
+    "recall": lambda judged, k: _num_hits(judged, k) / judged.num_relevant,
 }
 
 

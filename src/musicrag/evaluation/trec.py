@@ -85,7 +85,7 @@ def _refuse_nan(value: float, query: str, item: str) -> None:
 def _encode(text: str, what: str) -> str:
     if not text:
         raise InputError(f"An empty {what} cannot be written to a TREC file.")
-    if "%" not in text and len(text.split()) == 1 and not (text[0] + text[-1]).isspace():
+    if "%" not in text and text.split() == [text]:
         return text
     return "".join(quote(c, safe="") if c == "%" or c.isspace() else c for c in text)
 
