@@ -23,6 +23,7 @@ from musicrag.schema import parse
 from musicrag.types import InputError
 
 _EXIT_BAD_INPUT = 2
+_NOISY = ("bm25s", "httpx", "matplotlib", "sentence_transformers", "numba", "lightning.pytorch")
 _HYDRA_ONLY = ("help", "hydra_help", "info", "cfg", "shell_completion")
 
 
@@ -78,5 +79,5 @@ def _configure_logging() -> None:
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname).1s %(message)s", datefmt="%H:%M:%S"
     )
-    for noisy in ("bm25s", "httpx", "matplotlib", "sentence_transformers", "numba", "fsspec"):
+    for noisy in _NOISY:
         logging.getLogger(noisy).setLevel(logging.WARNING)

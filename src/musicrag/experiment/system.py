@@ -81,7 +81,15 @@ def train_gnn(
     lightning.seed_everything(config.seed, workers=True, verbose=False)
     if config.trainer.num_threads:
         torch.set_num_threads(config.trainer.num_threads)
-    inputs = NodeFeatures(world.graph.num_nodes, world.item_nodes, features, gnn.embedding_dim)
+    is_warm = np.asarray((world.split.train > 0).sum(axis=0)).ravel() > 0
+    inputs = NodeFeatures(
+        world.graph.num_nodes,
+        world.item_nodes,
+        features,
+        gnn.embedding_dim,
+        is_warm,
+        gnn.id_dropout,
+    )
     encoder = GraphEncoder(
         inputs,
         RelationalAdjacency(world.graph),

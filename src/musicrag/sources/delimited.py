@@ -54,11 +54,9 @@ def read_table(
 
     Args:
         path: the file.
-        columns: columns that must be there; further ones are kept. Without a header, the names
-            of all columns in order. An empty sequence asks for nothing.
+        columns: must be there, further ones are kept; without a header, all columns in order.
         separator: one character. Quotes mean something only in comma-separated files.
-        encodings: tried in turn; the first that decodes the whole file is taken. ``utf8`` also
-            skips a byte order mark.
+        encodings: the first that decodes the whole file; ``utf8`` skips a byte order mark.
         has_header: whether the first row names the columns.
 
     Raises:
@@ -74,23 +72,27 @@ def read_table(
         try:
             frame = _read_strings(path, reading, separator)
             break
-        except FileNotFoundError as error:
-            raise InputError(f"There is no file {path}. Check data.dir.") from error
         except UnicodeDecodeError:
             continue
-        except pa.ArrowInvalid as error:
+        except (FileNotFoundError, pa.ArrowInvalid) as error:
             if "UTF8" in str(error):
                 continue
-            if "Empty CSV" in str(error):
-                raise InputError(f"{path} is empty. Fetch it again, or remove it.") from error
-            raise InputError(
-                f"{path} cannot be parsed: {error}. Row 1 is the first line of the file. Correct "
-                "that row (quote fields that hold the separator); the file may be cut off."
-            ) from error
+            raise InputError(_explain(path, error)) from error
     else:
         raise InputError(f"{path} is not {' or '.join(encodings)} text. Save it as UTF-8.")
     _check_columns(frame, path, columns)
     return frame
+
+
+def _explain(path: Path, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"There is no file {path}. Check data.dir."
+    if "Empty CSV" in str(error):
+        return f"{path} is empty. Fetch it again, or remove it."
+    return (
+        f"{path} cannot be parsed: {error}. Row 1 is the first line of the file. Correct that row "
+        "(quote fields that hold the separator); the file may be cut off."
+    )
 
 
 def _read_strings(path: Path, reading: csv.ReadOptions, separator: str) -> pd.DataFrame:
@@ -121,7 +123,7 @@ def _check_columns(frame: pd.DataFrame, path: Path, columns: Sequence[str]) -> N
         )
     if frame.empty:
         raise InputError(f"{path} has a header but no rows. Fetch it again, or remove it.")
-    if "\n" in frame.iloc[-1, -1] and path.read_bytes().count(b'"') % 2:
+    if "\n" in str(frame.iloc[-1, -1]) and path.read_bytes().count(b'"') % 2:
         raise InputError(
             f"{path}: a quote that is never closed swallows the end of the file, from row "
             f"{len(frame)} below the header on. Close it, or double it if it belongs to the text."

@@ -167,31 +167,27 @@ def _add_mood_layer(tables: RawTables, path: Path) -> None:
         [song_nodes.assign(node_type="Song"), mood_nodes.assign(node_type="Mood")],
         ignore_index=True,
     )
-    performed = pd.DataFrame(
-        {
-            "source_type": "Song",
-            "source_id": tracks["dzr_sng_id"],
-            "relation": "PERFORMED_BY",
-            "target_type": "Artist",
-            "target_id": tracks["hetrec_artist_id"],
-            "weight": 1.0,
-        }
-    )
-    evokes = pd.DataFrame(
-        {
-            "source_type": "Song",
-            "source_id": songs["dzr_sng_id"],
-            "relation": "EVOKES",
-            "target_type": "Mood",
-            "target_id": songs["mood"],
-            "weight": songs["weight"],
-        }
-    )
-    knows = tables["links"].assign(weight=1.0)
-    tables["links"] = pd.concat([knows, performed, evokes], ignore_index=True)
+    links = [tables["links"].assign(weight=1.0), *_mood_links(tracks, songs)]
+    tables["links"] = pd.concat(links, ignore_index=True)
     tables["emotion_features"] = _emotion_features(tracks)
     _log.info(
         "mood layer %s: %d songs of %d artists", path, len(songs), len(tables["emotion_features"])
+    )
+
+
+def _mood_links(tracks: pd.DataFrame, songs: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Song PERFORMED_BY Artist for each track, Song EVOKES Mood for each song."""
+    performed = tracks[["dzr_sng_id", "hetrec_artist_id"]].set_axis(
+        ["source_id", "target_id"], axis=1
+    )
+    evokes = songs[["dzr_sng_id", "mood", "weight"]].set_axis(
+        ["source_id", "target_id", "weight"], axis=1
+    )
+    return (
+        performed.assign(
+            source_type="Song", relation="PERFORMED_BY", target_type="Artist", weight=1.0
+        ),
+        evokes.assign(source_type="Song", relation="EVOKES", target_type="Mood"),
     )
 
 

@@ -36,9 +36,6 @@ def clean(
 ) -> Dataset:
     """Check and type the tables of a source.
 
-    Tables are cleaned in an order in which each refers only to clean ones, so that a rejected
-    item takes the rows that mention it along.
-
     Args:
         name: the data set's name.
         item_type: node type of the items, ``Song`` or ``Artist``.
@@ -54,6 +51,28 @@ def clean(
     if on_invalid not in ("error", "reject"):
         raise InputError(f"on_invalid must be 'error' or 'reject', got {on_invalid!r}.")
     check_shape(raw)
+    tables, problems = _clean_tables(item_type, raw, min_playlist_items)
+    _stop_or_log(name, problems, on_invalid, tables)
+    dataset = _finish(name, item_type, tables, problems)
+    counts = ", ".join(f"{table} {len(rows)}" for table, rows in dataset.tables.items())
+    _log.info(
+        "%s: %s; %d rows rejected; %.1f s",
+        name,
+        counts,
+        len(dataset.rejects),
+        time.perf_counter() - started,
+    )
+    return dataset
+
+
+def _clean_tables(
+    item_type: str, raw: RawTables, min_playlist_items: int
+) -> tuple[dict[str, pd.DataFrame], pd.DataFrame]:
+    """The valid rows of each table, and a listing of the others.
+
+    Tables come in an order in which each refers only to clean ones, so that a rejected item takes
+    the rows that mention it along.
+    """
     tables: dict[str, pd.DataFrame] = {}
     problems: list[pd.DataFrame] = []
     for table in ("artists", *(other for other in TABLES if other != "artists")):
@@ -66,18 +85,7 @@ def clean(
             tables[table] = frame[marks.valid]
             problems.append(_listing(table, marks))
     problems.append(_drop_empty_playlists(tables, raw))
-    problem_rows = pd.concat(problems, ignore_index=True)
-    _stop_or_log(name, problem_rows, on_invalid, tables)
-    dataset = _finish(name, item_type, tables, problem_rows)
-    counts = ", ".join(f"{table} {len(rows)}" for table, rows in dataset.tables.items())
-    _log.info(
-        "%s: %s; %d rows rejected; %.1f s",
-        name,
-        counts,
-        len(dataset.rejects),
-        time.perf_counter() - started,
-    )
-    return dataset
+    return tables, pd.concat(problems, ignore_index=True)
 
 
 def content_hash(item_type: str, tables: Mapping[str, pd.DataFrame]) -> str:

@@ -24,6 +24,11 @@ from musicrag.types import BoolArray, InputError, IntArray, nearest
 _log = logging.getLogger(__name__)
 
 Strategy = Literal["auto", "random", "temporal", "tail", "cold_items"]
+"""``auto``: users by time if all timestamps are there, else at random; playlists by position.
+``random``: both at random. ``temporal``: as ``auto``, and timestamps must be there. ``tail``: as
+``auto``, and playlists must be there. ``cold_items``: a random share of *items* is hidden from
+all profiles.
+"""
 _TEXT_VALID_RATIO = 0.3
 
 
@@ -52,10 +57,7 @@ def split(
         dataset: clean tables.
         rng: makes every random choice; equal state, equal split.
         ratios: shares of train, valid and test, which sum to 1.
-        strategy: ``auto``: users by time if all timestamps are there, else at random; playlists
-            by position. ``random``: both at random. ``temporal``: as ``auto``, and timestamps
-            must be there. ``tail``: as ``auto``, and playlists must be there. ``cold_items``: a
-            random share of *items* is hidden from all profiles.
+        strategy: one of :data:`Strategy`.
         predefined_test: pairs ``user_id, item_id`` that form the test part of users; validation
             is then ``valid / (train + valid)`` of what is left, 1/9 by default.
 

@@ -20,7 +20,7 @@ _MIN_HISTORY = 5
 _USER_KINDS: tuple[HopKind, ...] = ("artist", "genre", "mood")  # 3 hops from the user
 _PLAYLIST_LENGTHS = (10, 21)  # half-open
 _FIRST_DAY_S = 1_640_995_200.0  # 2022-01-01
-_MEAN_GAP_S = 2 * 86_400.0
+_PERIOD_S = 365 * 86_400.0  # the period in which listeners are observed
 _MAX_MEAN_PLAYS = 6.0  # plays of a song that fits the user best
 _TITLES = (
     "{theme} {genre}",
@@ -45,7 +45,7 @@ def listen(
 
     Returns:
         Tables ``users``, ``interactions`` (weight is the play count; timestamps rise along each
-        history) and ``gold_paths`` (User–Song–artist, genre or mood–Song).
+        history, and all histories span one period) and ``gold_paths`` (User–Song–artist, genre or mood–Song).
     """
     tastes, rng = user_tastes(num_users, world.seed), stream(world.seed, "listening")
     lengths = _history_lengths(world.num_songs, num_users, interactions_per_song, rng)
@@ -54,12 +54,12 @@ def listen(
     gold: list[GoldRow] = []
     for user, user_id in enumerate(user_ids):
         preference = world.preference(tastes, user)
-        steps = graph.walk(preference, int(lengths[user]), _USER_KINDS, rng)
+        moments = np.sort(rng.random(lengths[user]))
+        steps = graph.walk(preference, len(moments), _USER_KINDS, rng, moments)
         songs = np.array([step.song for step in steps])
         liking = np.exp((preference[songs] - preference.max()) / 2)
         plays = 1 + rng.poisson((_MAX_MEAN_PLAYS - 1) * liking)
-        start = _FIRST_DAY_S + rng.uniform(0, 365 * 86_400)
-        times = start + np.cumsum(1 + np.floor(rng.exponential(_MEAN_GAP_S, size=len(songs))))
+        times = _FIRST_DAY_S + np.floor(moments * _PERIOD_S) + np.arange(len(songs))
         for step, weight, time in zip(steps, plays.tolist(), times.tolist(), strict=True):
             interactions.append((user_id, song_node(step.song).id, float(weight), float(time)))
         gold += _gold_rows("user", user_id, steps, (Node("User", user_id), "LISTENED"))
@@ -89,7 +89,8 @@ def compile_playlists(world: World, graph: SongGraph, num_playlists: int) -> Raw
         title = _title(int(genre[row]), int(mood[row]), int(theme[row]), rng)
         playlists.append((playlist_id, title))
         num_tracks = min(int(rng.integers(*_PLAYLIST_LENGTHS)), world.num_songs)
-        steps = graph.walk(world.preference(tastes, row), num_tracks, HOP_KINDS, rng)
+        moments = np.full(num_tracks, rng.random())  # when it was put together
+        steps = graph.walk(world.preference(tastes, row), num_tracks, HOP_KINDS, rng, moments)
         for position, step in enumerate(steps):
             tracks.append((playlist_id, song_node(step.song).id, position))
         gold += _gold_rows("playlist", playlist_id, steps, None)

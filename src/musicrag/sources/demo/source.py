@@ -51,6 +51,8 @@ class DemoSource:
         cache_dir: sounds are kept below ``cache_dir/demo``.
         mood_coverage: share of songs with a crowd label of their mood; [0, 1].
         interactions_per_song: mean number of listeners of a song, at most half the users.
+        new_release_share: share of songs that come out while listeners are observed; [0, 1]. Few
+            or none have heard them in the training part, so only content and artist tell.
 
     Raises:
         InputError: an argument is out of range.
@@ -76,6 +78,7 @@ class DemoSource:
         cache_dir: str,
         mood_coverage: float = 0.4,
         interactions_per_song: float = 10.0,
+        new_release_share: float = 0.4,
     ) -> None:
         self.num_songs = _within("num_songs", num_songs, _MIN_SONGS)
         self.num_artists = _within("num_artists", num_artists, 2, num_songs)
@@ -92,12 +95,19 @@ class DemoSource:
         self.interactions_per_song = _within(
             "interactions_per_song", interactions_per_song, 0, num_users / 2
         )
+        self.new_release_share = _within("new_release_share", new_release_share, 0, 1)
         self.cache_dir = Path(cache_dir)
 
     @cached_property
     def world(self) -> World:
         """The hidden truth behind the tables; for tests and oracles."""
-        return build_world(self.num_songs, self.num_artists, self.mood_coverage, self.seed)
+        return build_world(
+            self.num_songs,
+            self.num_artists,
+            self.mood_coverage,
+            self.seed,
+            self.new_release_share,
+        )
 
     def available(self) -> frozenset[str]:
         return frozenset(TABLES) - _NOT_GIVEN

@@ -24,6 +24,8 @@ NUM_STARTS = 3
 """Songs that a walk starts from; they are chosen freely and have no planted reason."""
 
 _POPULARITY = 0.8  # utility per standard deviation of log popularity
+_NOVELTY = 3.0  # utility of a song on the day of its release
+_NOVELTY_SPAN = 0.1  # of the observed period: how long that lasts
 _MAX_REASONS = 3
 _MAX_TRIES = 20
 
@@ -91,20 +93,29 @@ class SongGraph:
         num_steps: int,
         kinds: tuple[HopKind, ...],
         rng: np.random.Generator,
+        moments: Float64Array | None = None,
     ) -> list[Step]:
-        """Walk from song to song, never twice to the same one.
+        """Walk from song to song, never twice to the same one, never to one that is not out yet.
 
         Args:
             utility: preference of every song; popularity is added here. Shape ``[num_songs]``.
             num_steps: songs in the walk, at most ``num_songs``.
             kinds: bridges that may be taken, equally likely.
             rng: the walk's random stream.
+            moments: when each step is taken, rising, in [0, 1]; new releases draw attention for
+                a while. None: all at the end of the period, without such attention.
         """
         utility = utility + _POPULARITY * self._world.popularity
         free = np.ones(self._world.num_songs, dtype=bool)
         steps: list[Step] = []
-        while len(steps) < num_steps:
-            step = self._next(steps, utility, free, kinds, rng)
+        for place in range(num_steps):
+            wanted, is_out = utility, free
+            if moments is not None:
+                age = moments[place] - self._world.released
+                is_new = (self._world.released > 0) & (age >= 0)
+                is_out = free & (age >= 0)
+                wanted = utility + _NOVELTY * is_new * np.exp(-np.maximum(age, 0) / _NOVELTY_SPAN)
+            step = self._next(steps, wanted, is_out, kinds, rng)
             free[step.song] = False
             steps.append(step)
         return steps

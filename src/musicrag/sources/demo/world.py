@@ -43,6 +43,7 @@ _HOME_GENRE, _HOME_THEME = 0.85, 0.3  # chance that a song follows its artist
 _LINKS_PER_ARTIST = 1.5
 _LINK_DECAY = 1.2  # per step on the ring of genres
 _GENRE_TAGGED, _GENRE_WRONG, _MOOD_WRONG = 0.95, 0.05, 0.15  # shares of songs, of tags, of tags
+_FIRST_RELEASE = 0.6  # of the observed period: no song comes out earlier in it
 _MATCH_SHARPNESS = 3.0
 _GENRE_DISLIKE = 0.8  # per step on the ring
 _THEME_LIKING = 2.5
@@ -74,6 +75,8 @@ class World:
         song_artist, song_genre, song_theme: truth per song. Shape ``[num_songs]``.
         latents: standardised :data:`LATENTS`. Shape ``[num_songs, 3]``.
         popularity: log popularity, standard normal. Shape ``[num_songs]``.
+        released: moment of release within the observed period, 0 (its start, or before) to 1
+            (its end). Shape ``[num_songs]``.
         genre_tags, mood_tags: (song, tag) pairs as labelled, noisy. Shape ``[num_tags, 2]``.
     """
 
@@ -85,6 +88,7 @@ class World:
     song_theme: IntArray
     latents: Float64Array
     popularity: Float64Array
+    released: Float64Array
     genre_tags: IntArray
     mood_tags: IntArray
 
@@ -124,7 +128,13 @@ def nearest_mood(latents: Float64Array) -> IntArray:
     return np.floor(angle / (2 * np.pi / len(MOODS))).astype(np.int64) % len(MOODS)
 
 
-def build_world(num_songs: int, num_artists: int, mood_coverage: float, seed: int) -> World:
+def build_world(
+    num_songs: int,
+    num_artists: int,
+    mood_coverage: float,
+    seed: int,
+    new_release_share: float = 0.0,
+) -> World:
     """Draw a world.
 
     Args:
@@ -132,6 +142,7 @@ def build_world(num_songs: int, num_artists: int, mood_coverage: float, seed: in
         num_artists: at least 2.
         mood_coverage: share of songs with a crowd label of their mood, in [0, 1].
         seed: root of every random stream.
+        new_release_share: share of songs that come out while listeners are observed, in [0, 1].
     """
     rng = stream(seed, "catalogue")
     artist_genre = rng.permutation(np.arange(num_artists) % len(GENRES))
@@ -156,6 +167,7 @@ def build_world(num_songs: int, num_artists: int, mood_coverage: float, seed: in
         song_theme=song_theme,
         latents=latents,
         popularity=0.6 * fame + 0.8 * rng.normal(size=num_songs),
+        released=_release_moments(num_songs, new_release_share, stream(seed, "releases")),
         genre_tags=_genre_tags(song_genre, stream(seed, "genre_tags")),
         mood_tags=_mood_tags(nearest_mood(latents), mood_coverage, stream(seed, "mood_tags")),
     )
@@ -224,6 +236,11 @@ def _links(artist_genre: IntArray, rng: np.random.Generator) -> IntArray:
     num_links = min(round(_LINKS_PER_ARTIST * len(artist_genre)), len(first))
     picked = np.sort(rng.choice(len(first), num_links, replace=False, p=weight / weight.sum()))
     return np.stack([first[picked], second[picked]], axis=1)
+
+
+def _release_moments(num_songs: int, share: float, rng: np.random.Generator) -> Float64Array:
+    is_new = rng.random(num_songs) < share
+    return np.where(is_new, rng.uniform(_FIRST_RELEASE, 1.0, size=num_songs), 0.0)
 
 
 def _genre_tags(song_genre: IntArray, rng: np.random.Generator) -> IntArray:
