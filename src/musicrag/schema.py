@@ -106,7 +106,7 @@ class GnnConfig(_Strict):
     embedding_dim: Positive
     num_layers: NonNegative
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
-    id_dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    cold_dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
     loss: Literal["softmax", "bpr"]
     temperature: PositiveFloat
     num_negatives: Positive

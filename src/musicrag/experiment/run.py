@@ -22,7 +22,7 @@ from musicrag.experiment.outputs import (
     write_texts,
 )
 from musicrag.experiment.results import evaluate_answers, metric_names
-from musicrag.experiment.system import answer, encode_features, train_gnn
+from musicrag.experiment.system import answer, encode_features, taste_spaces, train_gnn
 from musicrag.experiment.world import World, build_world, open_dataset
 from musicrag.schema import RunConfig
 
@@ -42,11 +42,12 @@ def run(config: RunConfig) -> Path:
     started = time.perf_counter()
     world = build_world(config)
     features = encode_features(config, world)
+    spaces = taste_spaces(config, world, features)
     with atomic_folder(folder) as draft:
         embeddings = None
         if "gnn" in config.retrieval.channels:
-            embeddings = train_gnn(config, world, features, draft)
-        answers = answer(config, world, features, embeddings)
+            embeddings = train_gnn(config, world, spaces, draft)
+        answers = answer(config, world, spaces, embeddings)
         write_rankings(draft, answers.rankings, world.dataset.items.ids)
         _write_texts(config, world, answers.rankings, draft)
         scored, counts = evaluate_answers(SYSTEM, answers.rankings, world, config.evaluation)
@@ -55,6 +56,7 @@ def run(config: RunConfig) -> Path:
         write_config(draft, config)
         facts = {
             "encoders": {modality: matrix.encoder for modality, matrix in features.items()},
+            "taste_directions": {name: space.num_directions for name, space in spaces.items()},
             "fusion_weights": answers.fusion_weights,
             "gnn_best_epoch": embeddings.best_epoch if embeddings else None,
             "baselines": settings,

@@ -20,6 +20,7 @@ from musicrag.evaluation.metrics import evaluate_ranked
 from musicrag.evaluation.ranking import rank_items
 from musicrag.experiment.world import World
 from musicrag.features.standardise import standardise
+from musicrag.features.taste import TasteSpace, fit_taste_space
 from musicrag.gnn.adjacency import RelationalAdjacency
 from musicrag.gnn.model import GraphEncoder, NodeFeatures
 from musicrag.gnn.training import Embeddings, GraphRecommender, Objective, fit
@@ -73,8 +74,20 @@ def encode_features(config: RunConfig, world: World) -> dict[str, FeatureMatrix]
     return features
 
 
+def taste_spaces(
+    config: RunConfig, world: World, features: Mapping[str, FeatureMatrix]
+) -> dict[str, TasteSpace]:
+    """What training profiles agree on in each modality; modalities that tell nothing fall out."""
+    rng = np.random.default_rng(config.split.seed)
+    spaces = {
+        modality: fit_taste_space(modality, matrix, world.split.train, rng)
+        for modality, matrix in features.items()
+    }
+    return {modality: space for modality, space in spaces.items() if space.num_directions}
+
+
 def train_gnn(
-    config: RunConfig, world: World, features: Mapping[str, FeatureMatrix], folder: Path
+    config: RunConfig, world: World, spaces: Mapping[str, TasteSpace], folder: Path
 ) -> Embeddings:
     """Train the graph network; validation is the primary metric over all profiles."""
     gnn = config.gnn
@@ -85,10 +98,9 @@ def train_gnn(
     inputs = NodeFeatures(
         world.graph.num_nodes,
         world.item_nodes,
-        features,
+        {modality: space.scaled() for modality, space in spaces.items()},
         gnn.embedding_dim,
         is_warm,
-        gnn.id_dropout,
     )
     encoder = GraphEncoder(
         inputs,
@@ -97,6 +109,7 @@ def train_gnn(
         gnn.embedding_dim,
         gnn.num_layers,
         gnn.dropout,
+        gnn.cold_dropout,
     )
     module = GraphRecommender(
         encoder,
@@ -118,13 +131,13 @@ def train_gnn(
 def answer(
     config: RunConfig,
     world: World,
-    features: Mapping[str, FeatureMatrix],
+    spaces: Mapping[str, TasteSpace],
     embeddings: Embeddings | None,
 ) -> Answers:
     """Tune the fusion on validation, then answer the test queries."""
     retrieval, evaluation = config.retrieval, config.evaluation
     retriever = HybridRetriever(
-        _channels(config, world, features, embeddings),
+        _channels(config, world, spaces, embeddings),
         world.graph,
         world.item_nodes,
         retrieval.fusion,
@@ -142,7 +155,7 @@ def answer(
 def _channels(
     config: RunConfig,
     world: World,
-    features: Mapping[str, FeatureMatrix],
+    spaces: Mapping[str, TasteSpace],
     embeddings: Embeddings | None,
 ) -> list[Channel]:
     channels: list[Channel] = []
@@ -150,7 +163,7 @@ def _channels(
         if name == "gnn" and embeddings is not None:
             channels.append(GraphVectorChannel(embeddings.profiles, embeddings.items))
         elif name == "content":
-            channels += [ContentChannel(m, matrix) for m, matrix in features.items()]
+            channels += [ContentChannel(modality, space) for modality, space in spaces.items()]
         elif name == "bm25":
             texts = [_text(label, words) for label, words in _texts(config, world)]
             channels.append(Bm25Channel(texts))

@@ -17,6 +17,7 @@ from scipy import sparse
 from torch import Tensor
 
 from musicrag.graph.knowledge import KnowledgeGraph
+from musicrag.graph.schema import RELATIONS
 
 Norm = Literal["mean", "symmetric"]
 
@@ -58,6 +59,7 @@ class RelationalAdjacency:
 
     Attributes:
         names: ``LISTENED``, ``rev_LISTENED``, …; ``num_relations`` long.
+        is_interaction: for each relation, whether listeners made it; a new item has none of these.
         edge_index: int64 ``[2, E]``, row 0 sender, row 1 receiver, over all relations.
         edge_weight: float32 ``[E]``; edge_type: int64 ``[E]``, place in ``names``.
     """
@@ -76,6 +78,7 @@ class RelationalAdjacency:
                 receivers.append(b)
                 weights.append(weight)
         self.names = tuple(names)
+        self.is_interaction = tuple(_is_interaction(name) for name in names)
         sizes = [len(part) for part in senders]
         empty = np.empty(0, dtype=np.int64)
         self.edge_index = torch.from_numpy(
@@ -111,6 +114,10 @@ class RelationalAdjacency:
         value = (weight / scale).astype(np.float32)
         matrix = sparse.csr_matrix((value, (receiver, sender)), shape=shape)
         return SparsePair(_to_torch(matrix), _to_torch(matrix.T.tocsr()))
+
+
+def _is_interaction(name: str) -> bool:
+    return RELATIONS[name.removeprefix("rev_")].origin in ("interactions", "playlist_items")
 
 
 def _to_torch(matrix: sparse.csr_matrix) -> Tensor:

@@ -1,6 +1,7 @@
 """One propagation step over the typed graph: GraphSAGE, GCN and GAT.
 
-Each layer maps node vectors ``[N, d]`` to ``[N, d]`` given a :class:`RelationalAdjacency`.
+Each layer maps node vectors ``[N, d]`` to ``[N, d]`` given a :class:`RelationalAdjacency`. A mask
+``seen`` ``[N, 1]`` of zeros and ones cuts nodes off from all edges that listeners made.
 Every relation has a learned scale that starts at 1; with a single relation and scale 1, a layer
 equals its PyG namesake (``tests/parity/test_layers.py``). Features and losses are elsewhere.
 """
@@ -20,14 +21,26 @@ from musicrag.types import InputError
 class Layer(Protocol):
     """What the model needs of a layer."""
 
-    def __call__(self, x: Tensor, adjacency: RelationalAdjacency) -> Tensor: ...
+    def __call__(
+        self, x: Tensor, adjacency: RelationalAdjacency, seen: Tensor | None = None
+    ) -> Tensor: ...
 
 
-def _relation_sum(x: Tensor, matrices: list[SparsePair], scale: Tensor) -> Tensor:
+def _relation_sum(
+    x: Tensor,
+    matrices: list[SparsePair],
+    scale: Tensor,
+    adjacency: RelationalAdjacency,
+    seen: Tensor | None,
+) -> Tensor:
     """``sum_r scale_r * M_r x``. Shapes: x ``[N, d]``, scale ``[num_relations]``."""
     total = torch.zeros_like(x)
+    visible = x if seen is None else x * seen
     for relation, matrix in enumerate(matrices):
-        total = total + scale[relation] * propagate(matrix, x)
+        if seen is not None and adjacency.is_interaction[relation]:
+            total = total + scale[relation] * seen * propagate(matrix, visible)
+        else:
+            total = total + scale[relation] * propagate(matrix, x)
     return total
 
 
@@ -57,8 +70,10 @@ class GraphSageLayer(nn.Module):
         self.neighbours = _near_identity(embedding_dim)
         self.scale = nn.Parameter(torch.ones(num_relations))
 
-    def forward(self, x: Tensor, adjacency: RelationalAdjacency) -> Tensor:
-        mixed = _relation_sum(x, adjacency.mean, self.scale)
+    def forward(
+        self, x: Tensor, adjacency: RelationalAdjacency, seen: Tensor | None = None
+    ) -> Tensor:
+        mixed = _relation_sum(x, adjacency.mean, self.scale, adjacency, seen)
         out: Tensor = self.own(x) + self.neighbours(mixed)
         return out
 
@@ -79,8 +94,11 @@ class GcnLayer(nn.Module):
         self.linear = _near_identity(embedding_dim)
         self.scale = nn.Parameter(torch.ones(num_relations))
 
-    def forward(self, x: Tensor, adjacency: RelationalAdjacency) -> Tensor:
-        out: Tensor = self.linear(x + _relation_sum(x, adjacency.symmetric, self.scale))
+    def forward(
+        self, x: Tensor, adjacency: RelationalAdjacency, seen: Tensor | None = None
+    ) -> Tensor:
+        mixed = _relation_sum(x, adjacency.symmetric, self.scale, adjacency, seen)
+        out: Tensor = self.linear(x + mixed)
         return out
 
 
@@ -108,9 +126,16 @@ class GatLayer(nn.Module):
             embedding_dim, width, heads=num_heads, edge_dim=relation_dim + 1, residual=True
         )
 
-    def forward(self, x: Tensor, adjacency: RelationalAdjacency) -> Tensor:
+    def forward(
+        self, x: Tensor, adjacency: RelationalAdjacency, seen: Tensor | None = None
+    ) -> Tensor:
         device = x.device
-        kind = self.relation(adjacency.edge_type.to(device))
-        edge = torch.cat([kind, adjacency.edge_weight.to(device)[:, None]], dim=1)
-        out: Tensor = self.attend(x, adjacency.edge_index.to(device), edge)
+        ends, kind = adjacency.edge_index.to(device), adjacency.edge_type.to(device)
+        weight = adjacency.edge_weight.to(device)
+        if seen is not None:
+            made = torch.tensor(adjacency.is_interaction, device=device)[kind]
+            there = ~made | (seen[ends].squeeze(-1) > 0).all(dim=0)
+            ends, kind, weight = ends[:, there], kind[there], weight[there]
+        edge = torch.cat([self.relation(kind), weight[:, None]], dim=1)
+        out: Tensor = self.attend(x, ends, edge)
         return out

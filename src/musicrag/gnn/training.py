@@ -63,7 +63,8 @@ class Embeddings:
 class GraphRecommender(lightning.LightningModule):
     r"""One module for every graph network: full-batch propagation, sampled pairs.
 
-    Softmax loss over one positive and shared uniform negatives (the profile's own items masked):
+    Softmax loss over one positive and shared negatives, uniform over items that somebody has in
+    training (others would be taught to score low for being new); the profile's own are masked:
 
     .. math:: -\log \frac{e^{s_{pi}/\tau}}{e^{s_{pi}/\tau} + \sum_{j} e^{s_{pj}/\tau}}
 
@@ -89,14 +90,14 @@ class GraphRecommender(lightning.LightningModule):
         pairs = train.tocoo()
         codes = np.sort(pairs.row.astype(np.int64) * self.num_items + pairs.col)
         self.known = torch.from_numpy(codes)
+        self.warm = torch.from_numpy(np.unique(pairs.col).astype(np.int64))
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         profiles, items = batch
         nodes = self.encoder()
         item_nodes = self.item_nodes.to(nodes.device)
-        negatives = torch.randint(
-            self.num_items, (self.objective.num_negatives,), device=nodes.device
-        )
+        drawn = torch.randint(len(self.warm), (self.objective.num_negatives,))
+        negatives = self.warm[drawn].to(nodes.device)
         p = nodes[self.profile_nodes.to(nodes.device)[profiles]]  # [B, d]
         positive = (p * nodes[item_nodes[items]]).sum(dim=1)  # [B]
         negative = p @ nodes[item_nodes[negatives]].T  # [B, num_negatives]

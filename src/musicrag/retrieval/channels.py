@@ -15,7 +15,8 @@ import faiss
 import numpy as np
 from scipy import sparse
 
-from musicrag.contracts import FeatureMatrix, Query
+from musicrag.contracts import Query
+from musicrag.features.taste import TasteSpace
 from musicrag.graph.knowledge import KnowledgeGraph
 from musicrag.types import FloatArray, IntArray
 
@@ -76,19 +77,19 @@ class GraphVectorChannel:
 
 
 class ContentChannel:
-    """Items whose features lie near the mean of the query's history, in one modality."""
+    """Items whose features fit the taste behind the query's history, in one modality.
 
-    def __init__(self, modality: str, features: FeatureMatrix) -> None:
+    The log-likelihood ratio of :class:`TasteSpace` is an inner product, so the index is exact.
+    """
+
+    def __init__(self, modality: str, space: TasteSpace) -> None:
         self.name = f"content_{modality}"
-        self._items = _unit_rows(features.values)
-        self._index = _VectorIndex(self._items)
+        self._space = space
+        self._index = _VectorIndex(space.item_vectors())
 
     def search(self, queries: Sequence[Query], k: int) -> Candidates:
-        vectors = np.zeros((len(queries), self._items.shape[1]), dtype=np.float32)
-        for row, query in enumerate(queries):
-            if len(query.history):
-                vectors[row] = self._items[query.history].mean(axis=0)
-        return self._index.search(vectors, queries, k)
+        vectors = [self._space.query_vector(query.history) for query in queries]
+        return self._index.search(np.stack(vectors), queries, k)
 
 
 class Bm25Channel:
@@ -186,9 +187,3 @@ def _without_known(
         kept_items[row, : len(found)] = items[row, found]
         kept_scores[row, : len(found)] = scores[row, found]
     return Candidates(kept_items, kept_scores)
-
-
-def _unit_rows(values: FloatArray) -> FloatArray:
-    norm = np.linalg.norm(values, axis=1, keepdims=True)
-    unit: FloatArray = np.divide(values, norm, out=np.zeros_like(values), where=norm > 0)
-    return unit

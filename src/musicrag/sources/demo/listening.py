@@ -45,7 +45,8 @@ def listen(
 
     Returns:
         Tables ``users``, ``interactions`` (weight is the play count; timestamps rise along each
-        history, and all histories span one period) and ``gold_paths`` (User–Song–artist, genre or mood–Song).
+        history, and all histories span one period) and ``gold_paths`` (User–Song–artist, genre or
+        mood–Song).
     """
     tastes, rng = user_tastes(num_users, world.seed), stream(world.seed, "listening")
     lengths = _history_lengths(world.num_songs, num_users, interactions_per_song, rng)
