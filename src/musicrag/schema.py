@@ -12,11 +12,19 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from musicrag.types import InputError, nearest
 
@@ -25,6 +33,19 @@ NonNegative = Annotated[int, Field(ge=0)]
 Ratio = Annotated[float, Field(gt=0.0, lt=1.0)]
 PositiveFloat = Annotated[float, Field(gt=0.0)]
 NonNegativeFloat = Annotated[float, Field(ge=0.0)]
+T = TypeVar("T")
+
+
+def _distinct(values: list[T]) -> list[T]:
+    """Refuse a list that names something twice."""
+    twice = [value for place, value in enumerate(values) if value in values[:place]]
+    if twice:
+        raise ValueError(f"{twice[0]!r} stands twice")
+    return values
+
+
+Distinct = Annotated[list[T], AfterValidator(_distinct)]
+DistinctSome = Annotated[list[T], Field(min_length=1), AfterValidator(_distinct)]
 
 
 class _Strict(BaseModel):
@@ -93,7 +114,7 @@ class GraphConfig(_Strict):
     """Which relations the knowledge graph holds."""
 
     name: str
-    relations: list[str] | None
+    relations: Distinct[str] | None
     min_tag_items: Positive
     num_cooccurring: NonNegative
 
@@ -122,7 +143,7 @@ class RetrievalConfig(_Strict):
     """Which channels give candidates and how their lists become one."""
 
     name: str
-    channels: Annotated[list[Literal["gnn", "content", "bm25", "walk"]], Field(min_length=1)]
+    channels: DistinctSome[Literal["gnn", "content", "bm25", "walk"]]
     fusion: Literal["convex", "rrf"]
     num_candidates: Positive
     max_hops: Annotated[int, Field(ge=1, le=3)]
@@ -133,21 +154,23 @@ class EvaluationConfig(_Strict):
     """What is measured, and against which baselines."""
 
     name: str
-    k: Annotated[list[Positive], Field(min_length=1)]
-    metrics: Annotated[list[str], Field(min_length=1)]
+    k: DistinctSome[Positive]
+    metrics: DistinctSome[str]
     primary: str
-    table: Annotated[list[str], Field(min_length=1)]
+    table: DistinctSome[str]
     depth: Positive
     num_paths: Positive
     max_hops: Annotated[int, Field(ge=1, le=3)]
     gold_per_item: Positive
-    baselines: list[str]
+    baselines: Distinct[str]
     tuning_budget: Positive
 
     @model_validator(mode="after")
     def _depth_covers_k(self) -> EvaluationConfig:
         if max(self.k) > self.depth:
             raise ValueError(f"depth must be at least the largest k, {max(self.k)}")
+        if max(self.k) > self.num_paths:
+            raise ValueError(f"num_paths must be at least the largest k, {max(self.k)}")
         return self
 
 
@@ -261,15 +284,7 @@ def parse(config: DictConfig) -> RunConfig:
         InputError: lists every unknown key, wrong type, bad value and impossible combination.
     """
     plain = OmegaConf.create({key: node for key, node in _nodes(config) if key != "hydra"})
-    missing = OmegaConf.missing_keys(plain)
-    if missing:
-        names = ", ".join(sorted(missing))
-        example = sorted(missing)[0]
-        raise InputError(f"Not set: {names}. Give a value, such as {example}=/path/to/folder.")
-    try:
-        values = OmegaConf.to_container(plain, resolve=True)
-    except OmegaConfBaseException as error:
-        raise InputError(f"The configuration cannot be resolved: {error}") from error
+    values = _plain_values(plain)
     try:
         run = RunConfig.model_validate(values)
         problems = []
@@ -280,6 +295,21 @@ def parse(config: DictConfig) -> RunConfig:
         lines = [_explain(problem, values) for problem in problems]
         raise InputError("The configuration is wrong:\n" + "\n".join(lines))
     return run
+
+
+def _plain_values(config: DictConfig) -> Any:
+    """All interpolations replaced; a value that is still ``???`` is an error."""
+    try:
+        missing = sorted(OmegaConf.missing_keys(config))
+        if missing:
+            raise InputError(
+                f"Not set: {', '.join(missing)}. Give a value, such as "
+                f"{missing[0]}=/path/to/folder."
+            )
+        return OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        reason = str(error).replace("\n", ";")
+        raise InputError(f"The configuration cannot be resolved: {reason}.") from error
 
 
 def _nodes(config: DictConfig) -> Iterator[tuple[str, Any]]:
@@ -327,9 +357,20 @@ def _explain(problem: Mapping[str, Any], values: Any) -> str:
         hint = nearest(location[-1], siblings)
         return f"  {dotted}: unknown key.{hint} Allowed here: {', '.join(sorted(siblings))}."
     if problem["type"] == "missing":
-        return f"  {dotted}: this key is missing."
+        return f"  {dotted}: this key is missing. Give it a value."
     if problem["type"] == "value_error":
-        return f"  {dotted or 'config'}: {problem['ctx']['error']}."
+        reason = str(problem["ctx"]["error"])
+        return f"  {dotted or 'config'}: {reason}{'' if reason[-1] in '.?' else '.'}"
+    if problem["type"] in ("model_type", "model_attributes_type"):
+        return (
+            f"  {dotted}: a section of keys, got {problem['input']!r}. Choose one with "
+            f"{'/'.join(location)}=OPTION, or set a key inside."
+        )
+    if problem["type"] == "list_type":
+        return (
+            f"  {dotted}: needs a list, got {problem['input']!r}. "
+            f"Write {dotted}=[{problem['input']}]."
+        )
     if problem["type"] == "literal_error":
         allowed = re.findall(r"'([^']*)'", problem["ctx"]["expected"])
         hint = nearest(str(problem["input"]), allowed)

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import yaml
@@ -41,16 +42,22 @@ class FinishedRun:
         return read_json(self.folder / "manifest.json")
 
 
+def settings(config: RunConfig) -> dict[str, Any]:
+    """The configuration as plain values, without what cannot change a result."""
+    resolved = config.model_dump(mode="json")
+    for key in ("paths", "logger", "experiment"):
+        del resolved[key]
+    del resolved["trainer"]["progress_bar"]
+    return resolved
+
+
 def run_hash(config: RunConfig, dataset: Dataset) -> str:
     """Sixteen hex digits over all that decides a run's result: configuration, data and code.
 
     Where results go, how training is logged and how progress is shown do not count; the data
     counts by its content, not by its place.
     """
-    resolved = config.model_dump(mode="json")
-    for key in ("paths", "logger", "experiment"):
-        del resolved[key]
-    del resolved["trainer"]["progress_bar"]
+    resolved = settings(config)
     for key in ("dir", "mood_dir", "cache_dir"):
         resolved["data"]["params"].pop(key, None)
     identity = {"config": resolved, "data": dataset.content_hash, "code": code_hash("musicrag")}

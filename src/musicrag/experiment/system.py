@@ -204,7 +204,11 @@ def _objective(gnn: GnnConfig) -> Objective:
 def _hardware(trainer: TrainerConfig) -> dict[str, object]:
     names = ("accelerator", "devices", "num_nodes", "strategy", "precision", "gradient_clip_val")
     chosen: dict[str, object] = {name: getattr(trainer, name) for name in names}
-    return chosen | {"enable_progress_bar": trainer.progress_bar and os.isatty(2)}
+    is_cpu = trainer.accelerator == "cpu"  # a GPU has no repeatable kernel for some operations
+    return chosen | {
+        "deterministic": True if is_cpu else "warn",
+        "enable_progress_bar": trainer.progress_bar and os.isatty(2),
+    }
 
 
 def _logger(logger: LoggerConfig, folder: Path) -> Logger | None:

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 Float64Array = npt.NDArray[np.float64]
 
 _RIDGE = 0.1  # share of the mean within-profile variance added to every direction
+_FLOOR = 1e-6  # of the mean variance, for profiles whose items are all alike
 _QUANTILE = 0.95
 
 
@@ -109,7 +110,8 @@ def fit_taste_space(
         float(_directions(rng.permutation(rows), member)[1].max(initial=0.0))
         for _ in range(num_permutations)
     ]
-    cut = float(np.quantile(chance, _QUANTILE)) if chance else 0.0
+    # The higher neighbour: interpolation would let one in ten modalities of pure noise pass.
+    cut = float(np.quantile(chance, _QUANTILE, method="higher")) if chance else 0.0
     kept = signal > max(cut, 1e-9)
     items = np.zeros((len(present), int(kept.sum())), dtype=np.float32)
     items[present] = ((rows - _mean(rows, member)) @ directions[:, kept]).astype(np.float32)
@@ -126,6 +128,8 @@ def fit_taste_space(
 
 def _principal(values: Float64Array, max_components: int) -> Float64Array:
     """Scores on the leading principal components, all scaled by one number."""
+    if not len(values):
+        return np.zeros((0, 0))
     centred = values - values.mean(axis=0)
     left, singular, _ = np.linalg.svd(centred, full_matrices=False)
     count = min(max_components, int((singular > 1e-6 * max(singular.max(), 1e-12)).sum()))
@@ -152,7 +156,7 @@ def _directions(rows: Float64Array, member: sparse.csr_matrix) -> tuple[Float64A
     weight = np.asarray(member.sum(axis=0)).ravel()
     scatter = (means.T * count) @ means
     within = ((centred.T * weight) @ centred - scatter) / (num_choices - num_profiles)
-    within += _RIDGE * np.trace(within) / width * np.eye(width)
+    within += (_RIDGE * np.trace(within) / width + _FLOOR) * np.eye(width)
     between = scatter / num_choices - within * num_profiles / num_choices
     signal, directions = linalg.eigh(between, within)
     order = np.argsort(-signal, kind="stable")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -47,8 +46,12 @@ class _Product(torch.autograd.Function):
 
 
 def propagate(pair: SparsePair, x: Tensor) -> Tensor:
-    """Sparse times dense. Shapes: ``[N, N] @ [N, d] -> [N, d]``; only ``x`` gets a gradient."""
-    product: Tensor = _Product.apply(x, pair)  # type: ignore[no-untyped-call]
+    """Sparse times dense. Shapes: ``[N, N] @ [N, d] -> [N, d]``; only ``x`` gets a gradient.
+
+    Mixed precision stops here: sparse products exist in full precision only.
+    """
+    with torch.autocast(x.device.type, enabled=False):
+        product: Tensor = _Product.apply(x.to(pair.forward.dtype), pair)  # type: ignore[no-untyped-call]
     return product
 
 
@@ -66,6 +69,7 @@ class RelationalAdjacency:
 
     def __init__(self, graph: KnowledgeGraph) -> None:
         self.num_nodes = graph.num_nodes
+        self._matrices: dict[tuple[Norm, torch.device], list[SparsePair]] = {}
         senders, receivers, weights, names = [], [], [], []
         for relation, edges in graph.edges.items():
             weight = edges.weight / edges.weight.mean() if len(edges) else edges.weight
@@ -93,15 +97,17 @@ class RelationalAdjacency:
     def num_relations(self) -> int:
         return len(self.names)
 
-    @cached_property
-    def mean(self) -> list[SparsePair]:
-        """``D_r^-1 A_r`` for each relation: the weighted mean over a node's neighbours."""
-        return [self._normalised(r, "mean") for r in range(self.num_relations)]
+    def matrices(self, norm: Norm, device: torch.device) -> list[SparsePair]:
+        """One normalised matrix for each relation, made once for each device.
 
-    @cached_property
-    def symmetric(self) -> list[SparsePair]:
-        """``D_r^-1/2 A_r D_r'^-1/2`` for each relation, degrees of receiver and sender."""
-        return [self._normalised(r, "symmetric") for r in range(self.num_relations)]
+        Args:
+            norm: ``mean``: ``D_r^-1 A_r``, the weighted mean over a node's neighbours;
+                ``symmetric``: ``D_r^-1/2 A_r D_r'^-1/2``, degrees of receiver and sender.
+        """
+        if (norm, device) not in self._matrices:
+            made = [self._normalised(relation, norm) for relation in range(self.num_relations)]
+            self._matrices[norm, device] = [pair.to(device) for pair in made]
+        return self._matrices[norm, device]
 
     def _normalised(self, relation: int, norm: Norm) -> SparsePair:
         rows = self.edge_type == relation

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GATConv
 
-from musicrag.gnn.adjacency import RelationalAdjacency, SparsePair, propagate
+from musicrag.gnn.adjacency import Norm, RelationalAdjacency, propagate
 from musicrag.types import InputError
 
 
@@ -28,15 +28,18 @@ class Layer(Protocol):
 
 def _relation_sum(
     x: Tensor,
-    matrices: list[SparsePair],
+    norm: Norm,
     scale: Tensor,
     adjacency: RelationalAdjacency,
     seen: Tensor | None,
 ) -> Tensor:
-    """``sum_r scale_r * M_r x``. Shapes: x ``[N, d]``, scale ``[num_relations]``."""
+    """``sum_r scale_r * M_r x`` with ``M_r`` normalised by ``norm``.
+
+    Shapes: x ``[N, d]``, scale ``[num_relations]``.
+    """
     total = torch.zeros_like(x)
     visible = x if seen is None else x * seen
-    for relation, matrix in enumerate(matrices):
+    for relation, matrix in enumerate(adjacency.matrices(norm, x.device)):
         if seen is not None and adjacency.is_interaction[relation]:
             total = total + scale[relation] * seen * propagate(matrix, visible)
         else:
@@ -73,7 +76,7 @@ class GraphSageLayer(nn.Module):
     def forward(
         self, x: Tensor, adjacency: RelationalAdjacency, seen: Tensor | None = None
     ) -> Tensor:
-        mixed = _relation_sum(x, adjacency.mean, self.scale, adjacency, seen)
+        mixed = _relation_sum(x, "mean", self.scale, adjacency, seen)
         out: Tensor = self.own(x) + self.neighbours(mixed)
         return out
 
@@ -97,7 +100,7 @@ class GcnLayer(nn.Module):
     def forward(
         self, x: Tensor, adjacency: RelationalAdjacency, seen: Tensor | None = None
     ) -> Tensor:
-        mixed = _relation_sum(x, adjacency.symmetric, self.scale, adjacency, seen)
+        mixed = _relation_sum(x, "symmetric", self.scale, adjacency, seen)
         out: Tensor = self.linear(x + mixed)
         return out
 
@@ -115,7 +118,7 @@ class GatLayer(nn.Module):
 
     def __init__(self, embedding_dim: int, num_relations: int, num_heads: int = 2) -> None:
         super().__init__()
-        if embedding_dim % num_heads:
+        if num_heads < 1 or embedding_dim % num_heads:
             raise InputError(
                 f"gnn.embedding_dim={embedding_dim} is not divisible by "
                 f"gnn.layer.num_heads={num_heads}."

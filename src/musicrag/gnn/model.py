@@ -66,7 +66,8 @@ class NodeFeatures(nn.Module):
         """Return input vectors of all nodes, ids only where ``seen``. Shape ``[num_nodes, d]``."""
         x = self.ids.weight * (self.has_id if seen is None else self.has_id * seen)
         for modality, project in self.project.items():
-            x = x.index_add(0, self.item_nodes, project(getattr(self, f"values_{modality}")))
+            content = project(getattr(self, f"values_{modality}"))
+            x = x.index_add(0, self.item_nodes, content.to(x.dtype))  # half in mixed precision
         return x
 
 

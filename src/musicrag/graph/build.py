@@ -231,4 +231,20 @@ def _edges(graph: KnowledgeGraph, part: pd.DataFrame) -> Edges:
             index[rows] = graph.nodes[node_type].encode(ids) + graph.offsets[node_type]
         ends[end] = index
     weight = part["weight"].to_numpy(dtype=np.float32)
-    return Edges(ends["source"], ends["target"], weight)
+    kept = _once(ends["source"], ends["target"], weight)
+    return Edges(ends["source"][kept], ends["target"][kept], weight[kept])
+
+
+def _once(source: IntArray, target: IntArray, weight: FloatArray) -> IntArray:
+    """Positions of one edge for each pair of nodes, the strongest; none from a node to itself.
+
+    Relations carry no direction, and two tables may give the same edge (``items`` and ``links``
+    both say who performed a song): either would make one path count twice.
+    """
+    low, high = np.minimum(source, target), np.maximum(source, target)
+    order = np.lexsort((-weight, high, low))
+    pairs = np.stack([low, high])[:, order]
+    is_first = np.ones(len(order), dtype=bool)
+    is_first[1:] = (pairs[:, 1:] != pairs[:, :-1]).any(axis=0)
+    kept: IntArray = np.sort(order[is_first & (pairs[0] != pairs[1])])
+    return kept

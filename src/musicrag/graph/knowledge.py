@@ -100,10 +100,10 @@ class KnowledgeGraph:
 
     def node(self, index: int) -> Node:
         """The node with a global index."""
-        for node_type in reversed(self.nodes):
-            if index >= self.offsets[node_type] and len(self.nodes[node_type]):
-                return Node(node_type, self.nodes[node_type].ids[index - self.offsets[node_type]])
-        raise InputError(f"Node index {index} is not in 0 … {self.num_nodes - 1}.")
+        if not 0 <= index < self.num_nodes:
+            raise InputError(f"Node index {index} is not in 0 … {self.num_nodes - 1}.")
+        node_type = tuple(self.nodes)[self.node_type_idx[index]]
+        return Node(node_type, self.nodes[node_type].ids[index - self.offsets[node_type]])
 
     def name(self, node: Node) -> str:
         return self.names.get(node, node.id)

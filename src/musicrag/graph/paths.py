@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from musicrag.graph.knowledge import KnowledgeGraph
-from musicrag.types import BoolArray, IntArray, Path
+from musicrag.types import BoolArray, InputError, IntArray, Path
 
 Walks = tuple[IntArray, IntArray]
 """Nodes ``[num_paths, hops + 1]`` and relation indices ``[num_paths, hops]``."""
@@ -47,6 +47,8 @@ class PathFinder:
         max_hops: int = 3,
         metapaths: Iterable[tuple[str, ...]] | None = None,
     ) -> None:
+        if max_hops not in (1, 2, 3):
+            raise InputError(f"max_hops={max_hops} is not supported. Allowed: 1, 2, 3.")
         self.graph = graph
         self.max_hops = max_hops
         self.allowed = None if metapaths is None else frozenset(metapaths)

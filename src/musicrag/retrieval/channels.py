@@ -58,6 +58,8 @@ class _VectorIndex:
         scores, place = self._index.search(np.ascontiguousarray(vectors), depth)
         items = np.where(place >= 0, self._with_data[place], -1)
         items[~np.any(vectors != 0, axis=1)] = -1
+        order = np.lexsort((-items, -scores))  # ties within the list by item index descending
+        items, scores = (np.take_along_axis(part, order, axis=1) for part in (items, scores))
         return _without_known(items, scores, queries, k)
 
 
@@ -88,8 +90,10 @@ class ContentChannel:
         self._index = _VectorIndex(space.item_vectors())
 
     def search(self, queries: Sequence[Query], k: int) -> Candidates:
-        vectors = [self._space.query_vector(query.history) for query in queries]
-        return self._index.search(np.stack(vectors), queries, k)
+        vectors = np.zeros((len(queries), 2 * self._space.num_directions), dtype=np.float32)
+        for row, query in enumerate(queries):
+            vectors[row] = self._space.query_vector(query.history)
+        return self._index.search(vectors, queries, k)
 
 
 class Bm25Channel:

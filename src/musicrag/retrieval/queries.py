@@ -78,7 +78,8 @@ def profile_queries(
         profile_type, profile_id = split.profiles.iloc[idx]
         is_user = profile_type == "user"
         anchors = own[[idx]] if is_user else items[history]
-        text = titles.get(profile_id, "") or _words(history, labels)
+        title = "" if is_user else titles.get(profile_id, "")
+        text = title or _words(history, labels)
         queries.append(Query(ids[idx], idx, text, anchors, history, known))
     return queries
 
@@ -103,7 +104,8 @@ def text_queries(
         row = texts.loc[query_id]
         anchors = [n for n in mentioned.get(query_id, []) if n.type in graph.nodes]
         anchors = [n for n in anchors if n.id in graph.nodes[n.type]]
-        seeds = dataset.items.encode([n.id for n in anchors if n.type == dataset.item_type])
+        items = [n.id for n in anchors if n.type == dataset.item_type and n.id in dataset.items]
+        seeds = dataset.items.encode(items)
         profile = places.get(f"user:{row.get('user_id')}", -1)
         nodes = np.array([graph.index(node) for node in anchors], dtype=np.int64)
         words = str(row["text"])

@@ -25,7 +25,7 @@ NUM_STARTS = 3
 
 _POPULARITY = 0.8  # utility per standard deviation of log popularity
 _NOVELTY = 5.0  # utility of a song on the day of its release
-_NOVELTY_SPAN = 0.1  # of the observed period: how long that lasts
+_NOVELTY_SPAN = 0.2  # of the observed period: how long that lasts
 _MAX_REASONS = 3
 _MAX_TRIES = 20
 

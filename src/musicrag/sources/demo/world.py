@@ -43,7 +43,7 @@ _HOME_GENRE, _HOME_THEME = 0.85, 0.3  # chance that a song follows its artist
 _LINKS_PER_ARTIST = 1.5
 _LINK_DECAY = 1.2  # per step on the ring of genres
 _GENRE_TAGGED, _GENRE_WRONG, _MOOD_WRONG = 0.95, 0.05, 0.15  # shares of songs, of tags, of tags
-_FIRST_RELEASE = 0.75  # of the observed period: no song comes out earlier in it
+_RELEASES = (0.78, 0.88)  # of the observed period: when new songs come out
 _MATCH_SHARPNESS = 3.0
 _GENRE_DISLIKE = 0.8  # per step on the ring
 _THEME_LIKING = 2.5
@@ -240,7 +240,7 @@ def _links(artist_genre: IntArray, rng: np.random.Generator) -> IntArray:
 
 def _release_moments(num_songs: int, share: float, rng: np.random.Generator) -> Float64Array:
     is_new = rng.random(num_songs) < share
-    return np.where(is_new, rng.uniform(_FIRST_RELEASE, 1.0, size=num_songs), 0.0)
+    return np.where(is_new, rng.uniform(*_RELEASES, size=num_songs), 0.0)
 
 
 def _genre_tags(song_genre: IntArray, rng: np.random.Generator) -> IntArray:
