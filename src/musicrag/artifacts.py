@@ -51,7 +51,11 @@ def atomic_folder(target: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o755)
         if not target.exists():
-            os.replace(temporary, target)
+            try:
+                os.replace(temporary, target)
+            except OSError:
+                if not target.is_dir():  # else it was finished since the look above
+                    raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

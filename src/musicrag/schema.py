@@ -131,7 +131,7 @@ class GnnConfig(_Strict):
     loss: Literal["softmax", "bpr"]
     temperature: PositiveFloat
     num_negatives: Positive
-    batch_size: Positive
+    batches_per_epoch: Positive
     lr: PositiveFloat
     weight_decay: NonNegativeFloat
     num_epochs: Positive

@@ -47,18 +47,31 @@ def compose_checked(overrides: Sequence[str]) -> DictConfig:
     Raises:
         InputError: a group, an option or a key does not exist; names the nearest spelling.
     """
-    parsed = parse_overrides(overrides)
-    default = _compose([])
-    defaults = default.hydra.runtime.choices
-    choices = [override for override in parsed if _options(override.key_or_group)]
+    try:
+        return _compose(overrides)
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        _diagnose(parse_overrides(overrides))
+        raise InputError(_explain(error)) from error
+
+
+def _compose(overrides: Sequence[str]) -> DictConfig:
+    return compose("config", overrides=list(overrides), return_hydra_config=True)
+
+
+def _diagnose(overrides: Sequence[Override]) -> None:
+    """Find the override that Hydra stumbled over; groups first, for they decide on the keys."""
+    defaults = _compose([]).hydra.runtime.choices
+    choices = [override for override in overrides if _options(override.key_or_group)]
     for choice in choices:
         _check_choice(choice, choice.key_or_group in defaults)
-    chosen = _compose([str(choice.input_line) for choice in choices])
+    try:
+        chosen = _compose([str(choice.input_line) for choice in choices])
+    except (HydraException, OmegaConfBaseException, ValueError):
+        return
     keys = _dotted(OmegaConf.to_container(chosen, resolve=False), "")
-    for override in parsed:
+    for override in overrides:
         if override not in choices and not override.is_add():
             _check_key(override, keys, [*defaults, *_groups()])
-    return _compose(overrides)
 
 
 def _check_choice(choice: Override, has_default: bool) -> None:
@@ -71,7 +84,7 @@ def _check_choice(choice: Override, has_default: bool) -> None:
         if name not in options:
             hint = nearest(str(name), options)
             raise InputError(
-                f"{group}={name}: no such option.{hint} Allowed: {', '.join(options)}."
+                f"{choice.input_line}: no such option.{hint} Allowed: {', '.join(options)}."
             )
     if not has_default and not choice.is_add():
         raise InputError(
@@ -90,17 +103,14 @@ def _check_key(override: Override, keys: Sequence[str], groups: Sequence[str]) -
     if key in keys:
         return
     section = key.rpartition(".")[0]
-    near = [name for name in keys if name.rpartition(".")[0] == section]
-    hint = nearest(key, near) or nearest(key, [*keys, *groups])
-    allowed = ", ".join(sorted(near if section else {*near, *groups}))
+    near = {name for name in keys if name.rpartition(".")[0] == section}
+    if not section:
+        near |= set(groups)
+    if not key.startswith("hydra"):
+        near = {name for name in near if not name.startswith("hydra")}
+    hint = nearest(key, near) or nearest(key, keys)
+    allowed = ", ".join(sorted(near))
     raise InputError(f"{override.input_line}: unknown key {key!r}.{hint} Allowed here: {allowed}.")
-
-
-def _compose(overrides: Sequence[str]) -> DictConfig:
-    try:
-        return compose("config", overrides=list(overrides), return_hydra_config=True)
-    except (HydraException, OmegaConfBaseException) as error:
-        raise InputError(_explain(error)) from error
 
 
 def _explain(error: Exception) -> str:

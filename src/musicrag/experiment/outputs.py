@@ -7,7 +7,9 @@ never done twice; it appears in one step when everything in it is complete.
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +28,8 @@ from musicrag.types import Run
 
 SYSTEM = "musicrag"
 """Name of the trained system in ``per_query.parquet``; baselines stand under their own names."""
+
+_ABANDONED_AFTER_S = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,19 @@ def run_folder(config: RunConfig, dataset: Dataset) -> Path:
 
 def is_finished(folder: Path) -> bool:
     return (folder / "manifest.json").exists()
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Delete drafts that killed runs left below ``folder``: those untouched for a day.
+
+    A draft never looks finished, so leaving a younger one does no harm, while deleting it could
+    hit a run of another process.
+    """
+    now = time.time()
+    for draft in folder.rglob(".*.part"):
+        files = [draft, *draft.rglob("*")]
+        if now - max(file.stat().st_mtime for file in files) > _ABANDONED_AFTER_S:
+            shutil.rmtree(draft) if draft.is_dir() else draft.unlink()
 
 
 def write_rankings(folder: Path, rankings: Sequence[Ranking], item_ids: Sequence[str]) -> None:

@@ -139,9 +139,7 @@ def _check_evaluation(evaluation: EvaluationConfig) -> None:
             )
 
 
-def _check_metric(
-    key: str, text: str, names: Sequence[str], evaluation: EvaluationConfig
-) -> None:
+def _check_metric(key: str, text: str, names: Sequence[str], evaluation: EvaluationConfig) -> None:
     metric = _named(key, lambda: parse_metric(text, names))
     if metric.k not in evaluation.k:
         cuts = ", ".join(map(str, evaluation.k))

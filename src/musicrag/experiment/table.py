@@ -7,13 +7,23 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from musicrag.artifacts import hash_json, write_json
-from musicrag.experiment.outputs import SYSTEM, FinishedRun, is_finished, run_folder
+from musicrag.artifacts import hash_frames, hash_json, write_json
+from musicrag.experiment.outputs import (
+    SYSTEM,
+    FinishedRun,
+    is_finished,
+    remove_abandoned,
+    run_folder,
+)
 from musicrag.experiment.sweep import Plan
 from musicrag.experiment.world import open_dataset
 from musicrag.report.comparison import compare_systems
 from musicrag.report.render import write_table
+from musicrag.schema import RunConfig
 from musicrag.types import InputError
+
+_TRUTH = ("interactions", "playlist_items", "queries", "qrels")
+"""Tables that decide, with the split, which items are relevant."""
 
 
 def make_table(plan: Plan) -> str:
@@ -22,9 +32,10 @@ def make_table(plan: Plan) -> str:
     Raises:
         InputError: a run of the plan is not finished.
     """
-    runs = [_finished(plan, place) for place in range(len(plan.jobs))]
+    runs = [_finished(job.config) for job in plan.jobs]
     first = plan.jobs[0].config
     root = Path(first.paths.output_dir) / plan.experiment
+    remove_abandoned(root)
     folder = (
         root
         / hash_json([[j.variant, r.folder.name] for j, r in zip(plan.jobs, runs, strict=True)])[:16]
@@ -44,8 +55,7 @@ def make_table(plan: Plan) -> str:
     return f"{text}\nWritten to {folder}/ (table.csv, table.md, table.tex, figure.png)"
 
 
-def _finished(plan: Plan, place: int) -> FinishedRun:
-    config = plan.jobs[place].config
+def _finished(config: RunConfig) -> FinishedRun:
     folder = run_folder(config, open_dataset(config))
     if not is_finished(folder):
         raise InputError(f"Run {folder} is not finished. Start the same command again to resume.")
@@ -53,18 +63,35 @@ def _finished(plan: Plan, place: int) -> FinishedRun:
 
 
 def _results(plan: Plan, runs: list[FinishedRun]) -> pd.DataFrame:
-    """Long rows of all runs; baselines once, from the reference's first run."""
-    reference = plan.jobs[0].variant
+    """Long rows of all runs; baselines once, from the reference's first run.
+
+    Where a variant's queries have other relevant items than the reference's, their ids are made
+    different too, so that nobody pairs them.
+    """
+    reference, truth = plan.jobs[0].variant, _truth(plan.jobs[0].config)
     parts = []
     for job, run in zip(plan.jobs, runs, strict=True):
         rows = run.per_query()
         role = "reference" if job.variant == reference else "variant"
         own = rows[rows["system"] == SYSTEM]
+        if _truth(job.config) != truth:
+            own = own.assign(query_id=own["query_id"] + " in " + job.variant)
         parts.append(own.assign(label=job.variant, role=role, seed=job.config.seed))
     rows = runs[0].per_query()
     others = rows[rows["system"] != SYSTEM]
     baselines = others.assign(label=others["system"], role="baseline", seed=0)
     return pd.concat([*parts, baselines], ignore_index=True)
+
+
+def _truth(config: RunConfig) -> str:
+    """Equal for runs whose queries have the same relevant items."""
+    tables = open_dataset(config).tables
+    return hash_json(
+        [
+            config.split.model_dump(mode="json"),
+            hash_frames({name: tables[name] for name in _TRUTH if name in tables}),
+        ]
+    )
 
 
 def _caption(plan: Plan, runs: list[FinishedRun]) -> str:
@@ -78,9 +105,9 @@ def _caption(plan: Plan, runs: list[FinishedRun]) -> str:
     used = ", ".join(f"{modality}: {name}" for modality, name in encoders.items()) or "no modality"
     share = manifest["share_without_gold_path"]
     return (
-        f"{plan.experiment} on {config.data.name} ({used}). Mean and 95 % interval over queries "
-        f"and seeds as crossed random effects; baselines have one seed. Tested on p-values after "
-        f"Holm within variants and within baselines. Tuned on validation "
-        f"({config.evaluation.primary}), reported on test; {share:.0%} of queries have no gold "
-        f"path."
+        f"{plan.experiment} on {config.data.name} ({used}). Mean [95 % interval]; queries and "
+        f"seeds are crossed random effects, baselines have one seed. p-values are corrected by "
+        f"Holm's method, variants and baselines apart. Tuned on validation "
+        f"({config.evaluation.primary}), reported on test; {share:.0%} of the queries have no "
+        f"gold path."
     )

@@ -134,7 +134,7 @@ def _principal(values: Float64Array, max_components: int) -> Float64Array:
     left, singular, _ = np.linalg.svd(centred, full_matrices=False)
     count = min(max_components, int((singular > 1e-6 * max(singular.max(), 1e-12)).sum()))
     scores = left[:, :count] * singular[:count]
-    spread = scores.std()
+    spread = scores.std() if count else 0.0
     return np.asarray(scores / spread if spread > 0 else scores)
 
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GATConv
 
-from musicrag.gnn.adjacency import Norm, RelationalAdjacency, propagate
+from musicrag.gnn.adjacency import RelationalAdjacency
 from musicrag.types import InputError
 
 
@@ -24,27 +24,6 @@ class Layer(Protocol):
     def __call__(
         self, x: Tensor, adjacency: RelationalAdjacency, seen: Tensor | None = None
     ) -> Tensor: ...
-
-
-def _relation_sum(
-    x: Tensor,
-    norm: Norm,
-    scale: Tensor,
-    adjacency: RelationalAdjacency,
-    seen: Tensor | None,
-) -> Tensor:
-    """``sum_r scale_r * M_r x`` with ``M_r`` normalised by ``norm``.
-
-    Shapes: x ``[N, d]``, scale ``[num_relations]``.
-    """
-    total = torch.zeros_like(x)
-    visible = x if seen is None else x * seen
-    for relation, matrix in enumerate(adjacency.matrices(norm, x.device)):
-        if seen is not None and adjacency.is_interaction[relation]:
-            total = total + scale[relation] * seen * propagate(matrix, visible)
-        else:
-            total = total + scale[relation] * propagate(matrix, x)
-    return total
 
 
 def _near_identity(size: int) -> nn.Linear:
@@ -76,7 +55,7 @@ class GraphSageLayer(nn.Module):
     def forward(
         self, x: Tensor, adjacency: RelationalAdjacency, seen: Tensor | None = None
     ) -> Tensor:
-        mixed = _relation_sum(x, "mean", self.scale, adjacency, seen)
+        mixed = adjacency.relation_sum(x, self.scale, "mean", seen)
         out: Tensor = self.own(x) + self.neighbours(mixed)
         return out
 
@@ -100,7 +79,7 @@ class GcnLayer(nn.Module):
     def forward(
         self, x: Tensor, adjacency: RelationalAdjacency, seen: Tensor | None = None
     ) -> Tensor:
-        mixed = _relation_sum(x, "symmetric", self.scale, adjacency, seen)
+        mixed = adjacency.relation_sum(x, self.scale, "symmetric", seen)
         out: Tensor = self.linear(x + mixed)
         return out
 

@@ -7,6 +7,7 @@ function, because this package stands left of evaluation.
 from __future__ import annotations
 
 import logging
+import math
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ class Objective:
     loss: Literal["softmax", "bpr"]
     temperature: float
     num_negatives: int
-    batch_size: int
+    batches_per_epoch: int
     lr: float
     weight_decay: float
     num_epochs: int
@@ -84,32 +85,37 @@ class GraphRecommender(lightning.LightningModule):
         self.encoder = encoder
         self.objective = objective
         self.validate = validate
-        self.num_items = len(item_nodes)
         self.profile_nodes = torch.from_numpy(profile_nodes)
         self.item_nodes = torch.from_numpy(item_nodes)
-        pairs = train.tocoo()
-        codes = np.sort(pairs.row.astype(np.int64) * self.num_items + pairs.col)
-        self.known = torch.from_numpy(codes)
-        self.warm = torch.from_numpy(np.unique(pairs.col).astype(np.int64))
+        by_item = train.tocsc()
+        self.owner_ptr = torch.from_numpy(by_item.indptr.astype(np.int64))
+        self.owners = torch.from_numpy(by_item.indices.astype(np.int64))
+        self.warm = torch.nonzero(self.owner_ptr.diff()).squeeze(1)
 
     def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
         profiles, items = batch
         nodes = self.encoder()
         item_nodes = self.item_nodes.to(nodes.device)
         drawn = torch.randint(len(self.warm), (self.objective.num_negatives,))
-        negatives = self.warm[drawn].to(nodes.device)
+        negatives = self.warm[drawn]
         p = nodes[self.profile_nodes.to(nodes.device)[profiles]]  # [B, d]
         positive = (p * nodes[item_nodes[items]]).sum(dim=1)  # [B]
-        negative = p @ nodes[item_nodes[negatives]].T  # [B, num_negatives]
-        known = self._is_known(profiles[:, None] * self.num_items + negatives[None, :])
+        negative = p @ nodes[item_nodes[negatives.to(nodes.device)]].T  # [B, num_negatives]
+        known = self._known(negatives).to(nodes.device)[profiles]
         loss = self._loss(positive, negative.masked_fill(known, float("-inf")))
         self.log("train_loss", loss, on_step=False, on_epoch=True, batch_size=len(profiles))
         return loss
 
-    def _is_known(self, codes: Tensor) -> Tensor:
-        known = self.known.to(codes.device)
-        place = torch.searchsorted(known, codes).clamp(max=len(known) - 1)
-        return known[place] == codes
+    def _known(self, negatives: Tensor) -> Tensor:
+        """Which profiles have which of the drawn items. Shape ``[P, num_negatives]``, bool."""
+        starts, ends = self.owner_ptr[negatives], self.owner_ptr[negatives + 1]
+        counts = ends - starts
+        column = torch.repeat_interleave(torch.arange(len(negatives)), counts)
+        first = torch.repeat_interleave(starts - (counts.cumsum(0) - counts), counts)
+        owners = self.owners[first + torch.arange(len(column))]
+        known = torch.zeros(len(self.profile_nodes), len(negatives), dtype=torch.bool)
+        known[owners, column] = True
+        return known
 
     def _loss(self, positive: Tensor, negative: Tensor) -> Tensor:
         positive, negative = (s / self.objective.temperature for s in (positive, negative))
@@ -174,7 +180,8 @@ def fit(
             enable_model_summary=False,
             **trainer,  # type: ignore[arg-type]
         )
-        run.fit(module, _pair_loader(train, objective.batch_size, seed), _once())
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        run.fit(module, _pair_loader(train, objective.batches_per_epoch, seed), _once())
         best = torch.load(Path(keep_best.best_model_path), weights_only=True)
         module.load_state_dict(best["state_dict"])
     profiles, items, nodes = module.vectors()
@@ -184,7 +191,7 @@ def fit(
 
 
 def _pair_loader(
-    train: sparse.csr_matrix, batch_size: int, seed: int
+    train: sparse.csr_matrix, num_batches: int, seed: int
 ) -> DataLoader[tuple[Tensor, ...]]:
     """Shuffled batches of (profile_idx, item_idx), each gathered by one index."""
     pairs = train.tocoo()
@@ -192,6 +199,7 @@ def _pair_loader(
         torch.from_numpy(pairs.row.astype(np.int64)), torch.from_numpy(pairs.col.astype(np.int64))
     )
     order = RandomSampler(data, generator=torch.Generator().manual_seed(seed))
+    batch_size = max(1, math.ceil(len(data) / num_batches))
     batches = BatchSampler(order, batch_size, drop_last=False)
     return DataLoader(data, sampler=batches, batch_size=None)
 

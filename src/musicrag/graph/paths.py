@@ -109,7 +109,8 @@ class PathFinder:
     def _two(self, target: int, limit: int) -> Walks:
         f = self._frontier
         before, last = self._last_edges(target)
-        hit = np.flatnonzero(self._among(f.middle, before) & ~self._is_anchor[f.middle])
+        fits = self._among(f.middle, before) & ~self._is_anchor[f.middle]
+        hit = np.flatnonzero(fits & (f.middle != target))
         left, right = _join(f.middle[hit], before)
         first = hit[left]
         ends = np.full(len(first), target)

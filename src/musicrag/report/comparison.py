@@ -29,6 +29,11 @@ NO_EVIDENCE = "no evidence of a difference"
 Role = Literal["reference", "variant", "baseline"]
 
 INPUT_COLUMNS = ["label", "role", "seed", "query_type", "query_id", "metric", "value"]
+OUTPUT_COLUMNS = [
+    *("query_type", "label", "role", "metric", "mean", "low", "high", "num_queries", "num_seeds"),
+    *("difference", "difference_low", "difference_high", "effect_size"),
+    *("p_value", "p_holm", "p_randomisation", "verdict"),
+]
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,7 @@ class Table:
     """The finished comparison.
 
     Attributes:
-        rows: one row for each query type, system and metric; see :func:`compare_systems`.
+        rows: one row for each query type, system and metric; columns :data:`OUTPUT_COLUMNS`.
         reference: label of the system that all others are tested against.
         notes: sentences that belong below the table.
     """
@@ -58,17 +63,21 @@ def compare_systems(
         rng: for the randomisation test beside the main one.
 
     Returns:
-        Rows with ``query_type, label, role, metric, mean, low, high, num_queries, num_seeds``
-        and, but for the reference, ``difference, difference_low, difference_high, effect_size,
-        p_value, p_holm, p_randomisation, verdict``. Differences are system minus reference.
+        Means with 95 % intervals and, but for the reference, tests. Differences are system
+        minus reference. A verdict is ``better``, ``worse``, :data:`NO_EVIDENCE`, or empty where
+        nothing was tested. With a single query there is neither interval nor test.
 
     Raises:
-        InputError: columns are missing, or there is not exactly one reference.
+        InputError: columns are missing, there is not exactly one reference, or none of the
+            metrics was measured.
     """
     _check(results)
     reference = str(results.loc[results["role"] == "reference", "label"].iloc[0])
     chosen = results[results["metric"].isin(metrics)]
-    rows, unpaired = [], set()
+    if chosen.empty:
+        raise InputError(f"None of the metrics {', '.join(metrics)} was measured on any query.")
+    rows: list[dict[str, object]] = []
+    unpaired: set[str] = set()
     for query_type in _in_order(chosen["query_type"]):
         for metric in metrics:
             part = chosen[(chosen["query_type"] == query_type) & (chosen["metric"] == metric)]
@@ -80,6 +89,10 @@ def compare_systems(
         f"{label}: measured on other queries than the reference, so not tested."
         for label in sorted(unpaired)
     ]
+    if (table["num_queries"] < 2).any():
+        notes.append("A mean over a single query has no interval and is not tested.")
+    if not (table.loc[table["role"] != "baseline", "num_seeds"] > 1).any():
+        notes.append("With one seed the tests say nothing about the luck of a training run.")
     return Table(table, reference, tuple(notes))
 
 
@@ -101,24 +114,32 @@ def _rows_of_metric(
     unpaired: set[str] = set()
     for label, grid in grids.items():
         role = part.loc[part["label"] == label, "role"].iloc[0]
-        shown = interval(grid.to_numpy())
-        row: dict[str, object] = {
-            "label": label,
-            "role": role,
-            "mean": shown.mean,
-            "low": shown.low,
-            "high": shown.high,
-            "num_queries": shown.num_queries,
-            "num_seeds": shown.num_seeds,
-        }
+        row = {"label": label, "role": role, **_mean(grid)}
         if label != reference and base is not None:
             paired = _paired(grid, base)
             if paired is None:
                 unpaired.add(label)
-            else:
+            elif len(grid) > 1:
                 row |= _tested(compare(*paired, rng))
         rows.append(row)
     return rows, unpaired
+
+
+def _mean(grid: pd.DataFrame) -> dict[str, object]:
+    """Mean and interval; a single query has no interval."""
+    num_queries, num_seeds = grid.shape
+    if num_queries < 2:
+        low, high = np.nan, np.nan
+    else:
+        shown = interval(grid.to_numpy())
+        low, high = shown.low, shown.high
+    return {
+        "mean": float(grid.to_numpy().mean()),
+        "low": low,
+        "high": high,
+        "num_queries": num_queries,
+        "num_seeds": num_seeds,
+    }
 
 
 def _grid(part: pd.DataFrame) -> pd.DataFrame:
@@ -157,9 +178,7 @@ def _tested(comparison: Comparison) -> dict[str, object]:
 
 
 def _with_verdicts(table: pd.DataFrame) -> pd.DataFrame:
-    for column in ("difference", "p_value"):
-        if column not in table:
-            table[column] = np.nan
+    table = table.reindex(columns=OUTPUT_COLUMNS)
     table["p_holm"] = np.nan
     for role in ("variant", "baseline"):
         rows = (table["role"] == role) & table["p_value"].notna()

@@ -120,9 +120,8 @@ class Bm25Channel:
             if not (self._has_words and words[0]):
                 continue
             all_scores = self._index.get_scores(words[0])
-            order = np.lexsort((-np.arange(self._num_items), -all_scores))[:depth]
-            found = all_scores[order] > 0
-            items[row], scores[row] = np.where(found, order, -1), all_scores[order]
+            found = _best(all_scores, depth)
+            items[row, : len(found)], scores[row, : len(found)] = found, all_scores[found]
         return _without_known(items, scores, queries, k)
 
 
@@ -167,11 +166,22 @@ class WalkChannel:
             mass = self._back @ mass
             total += self._damping**step * mass[self._items]
         depth = min(_depth(queries, k), len(self._items))
-        scores = total.T
-        order = np.argsort(-scores[:, ::-1], axis=1, kind="stable")[:, :depth]
-        order = len(self._items) - 1 - order
-        best = np.take_along_axis(scores, order, axis=1)
-        return _without_known(np.where(best > 0, order, -1), best, queries, k)
+        items = np.full((len(queries), depth), -1, dtype=np.int64)
+        scores = np.zeros((len(queries), depth), dtype=np.float32)
+        for row, reached in enumerate(total.T):
+            found = _best(reached, depth)
+            items[row, : len(found)], scores[row, : len(found)] = found, reached[found]
+        return _without_known(items, scores, queries, k)
+
+
+def _best(scores: FloatArray, depth: int) -> IntArray:
+    """Items of the ``depth`` highest scores above 0: score descending, then index descending."""
+    positive = np.flatnonzero(scores > 0)
+    if len(positive) > depth:
+        bound = np.partition(scores[positive], -depth)[-depth]
+        positive = positive[scores[positive] >= bound]
+    order: IntArray = positive[np.lexsort((-positive, -scores[positive]))][:depth]
+    return order
 
 
 def _depth(queries: Sequence[Query], k: int) -> int:

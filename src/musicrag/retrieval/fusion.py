@@ -40,7 +40,8 @@ def pool(channels: Sequence[Candidates], fusion: Fusion) -> Pool:
     """Unite the candidate lists and make their scores comparable.
 
     ``convex`` standardises each list to mean 0 and deviation 1 (an item that a channel did not
-    return gets that list's lowest value); ``rrf`` takes ``1 / (60 + rank)``, else 0.
+    return gets that list's lowest value, or -1 if all scores of the list are equal, as in a list
+    of one item); ``rrf`` takes ``1 / (60 + rank)``, else 0.
     """
     num_queries = channels[0].item_idx.shape[0]
     span = 1 + max(int(c.item_idx.max(initial=-1)) for c in channels)
@@ -75,7 +76,9 @@ def _comparable(candidates: Candidates, fusion: Fusion) -> tuple[FloatArray, Flo
     spread = np.where(is_there, scores - mean, 0.0)
     deviation = np.sqrt((spread**2).sum(axis=1, keepdims=True) / count)
     values = np.divide(spread, deviation, out=np.zeros_like(spread), where=deviation > 0)
-    return values.astype(np.float32), values.min(axis=1, initial=0.0).astype(np.float32)
+    is_flat = is_there.any(axis=1) & (deviation[:, 0] == 0)
+    lowest = np.where(is_flat, -1.0, values.min(axis=1, initial=0.0))
+    return values.astype(np.float32), lowest.astype(np.float32)
 
 
 def fuse(candidates: Pool, weights: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
