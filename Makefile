@@ -6,7 +6,7 @@ STAMP  := $(VENV)/.installed
 # a plain `torch` may pull several GB of CUDA libraries; this version has a CPU build on PyPI
 TORCH  ?= torch==2.13.0
 
-.PHONY: setup demo lint test test-slow clean
+.PHONY: setup demo results lint test test-slow clean
 .DEFAULT_GOAL := setup
 
 setup: $(STAMP)
@@ -20,6 +20,10 @@ $(STAMP): pyproject.toml
 
 demo: setup
 	$(BIN)/python train.py +experiment=ablation_audio
+
+# put the newest tables into experiments/, paper/ and README.md
+results:
+	$(PYTHON) experiments/collect.py
 
 lint: setup
 	$(BIN)/ruff check .

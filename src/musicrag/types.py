@@ -1,6 +1,6 @@
 """The words that every package shares: ids, paths, qrels, runs, and the error a user sees.
 
-Knows nothing of pandas, torch or Hydra. Names follow DESIGN: ``*_id`` is a raw string,
+Knows nothing of pandas, torch or Hydra. Names: ``*_id`` is a raw string,
 ``*_idx`` a contiguous int64 index, and only ``Vocabulary`` converts between the two.
 """
 

@@ -1,4 +1,4 @@
-"""PathFinder against an exhaustive search that follows DESIGN section 3 word by word."""
+"""PathFinder against an exhaustive search that follows docs/evaluation.md word by word."""
 
 from __future__ import annotations
 

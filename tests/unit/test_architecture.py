@@ -1,4 +1,4 @@
-"""The import rules of DESIGN section 2, and modules that can be read in one sitting."""
+"""The import rules of docs/architecture.md, and modules that can be read in one sitting."""
 
 from __future__ import annotations
 

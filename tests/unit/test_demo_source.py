@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path as FilePath
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -30,6 +31,7 @@ SMALL: dict[str, float] = {
     "sample_rate_hz": 8000,
     "mood_coverage": 0.4,
     "interactions_per_song": 6.0,
+    "new_release_share": 0.4,
 }
 
 
@@ -268,11 +270,21 @@ def test_titles_and_names_are_unique(tables: RawTables) -> None:
         ("sample_rate_hz", 100),
         ("mood_coverage", 2.0),
         ("interactions_per_song", 16.0),
+        ("new_release_share", 1.5),
     ],
 )
 def test_argument_out_of_range_is_named(argument: str, value: float, tmp_path: FilePath) -> None:
     with pytest.raises(InputError, match=rf"^{argument}={value}.*Choose a value"):
         make(tmp_path, **{argument: value})
+
+
+def test_nobody_hears_a_new_song_before_its_release(tmp_path: FilePath) -> None:
+    source = make(tmp_path)
+    listens = source.load()["interactions"]
+    start, period = 1_640_995_200.0, 365 * 86_400.0
+    released = source.world.released[listens["item_id"].str[1:].astype(int)]
+    assert (released > 0).any()
+    assert (listens["timestamp"] - start >= np.floor(released * period)).all()
 
 
 def test_too_many_text_queries_are_refused_with_the_number_possible(tmp_path: FilePath) -> None:

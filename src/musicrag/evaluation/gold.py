@@ -1,6 +1,6 @@
 """Gold paths of each query: planted ones where the data has them, else the shortest ones.
 
-Follows DESIGN section 3. Gold depends on the data, the split and the graph of training rows only,
+Follows docs/evaluation.md. Gold depends on the data, the split and the graph of training rows only,
 never on a modality or a model, so every variant of an ablation is held to the same paths.
 """
 

@@ -1,4 +1,4 @@
-"""Gold paths and retrieved paths become path recall, path hit and edge recall (DESIGN, section 3).
+"""Gold paths and retrieved paths become path recall, path hit and edge recall (docs/evaluation.md).
 
 For query q with relevant items R, gold(q) = all gold paths of its items, and the top k paths:
     ``path_recall@k`` |gold(q) & top-k| / |gold(q)|;

@@ -1,6 +1,6 @@
 """Shortest typed paths between anchors and an item: the gold of Path Recall, and evidence.
 
-Follows DESIGN section 3: at most ``max_hops`` (3) edges, the shortest conforming length only,
+Follows docs/evaluation.md: at most ``max_hops`` (3) edges, the shortest conforming length only,
 paths with the lowest sum of intermediate degrees first, node ids break ties.
 """
 

@@ -1,7 +1,7 @@
 """Profiles and text queries become the units that a retriever answers.
 
 A user starts from its own node, a playlist from its training tracks, a text query from the nodes
-that it mentions (DESIGN section 3). Nothing here looks at held-out items except to exclude
+that it mentions (docs/evaluation.md). Nothing here looks at held-out items except to exclude
 validation items when testing.
 """
 

@@ -95,7 +95,8 @@ class SongGraph:
         rng: np.random.Generator,
         moments: Float64Array | None = None,
     ) -> list[Step]:
-        """Walk from song to song, never twice to the same one, never to one that is not out yet.
+        """Walk from song to song, never twice to the same one, never to one that is not out yet
+        (unless all others were heard).
 
         Args:
             utility: preference of every song; popularity is added here. Shape ``[num_songs]``.
@@ -114,6 +115,7 @@ class SongGraph:
                 age = moments[place] - self._world.released
                 is_new = (self._world.released > 0) & (age >= 0)
                 is_out = free & (age >= 0)
+                is_out = is_out if is_out.any() else free  # all heard: listen ahead of release
                 wanted = utility + _NOVELTY * is_new * np.exp(-np.maximum(age, 0) / _NOVELTY_SPAN)
             step = self._next(steps, wanted, is_out, kinds, rng)
             free[step.song] = False
