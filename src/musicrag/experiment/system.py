@@ -147,7 +147,7 @@ def answer(
         retrieval.paths_per_item,
     )
     score = partial(world.valid.score, metric=evaluation.primary)
-    retriever.tune(world.valid.queries, score, max(evaluation.k))
+    retriever.tune(world.valid.queries, world.valid.relevance, score, max(evaluation.k))
     rankings = retriever.retrieve(world.test.queries, evaluation.depth)
     return Answers(rankings, embeddings, retriever.report())
 

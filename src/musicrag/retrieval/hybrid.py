@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
+from scipy import sparse
 
 from musicrag.contracts import Query, Ranking
 from musicrag.graph.knowledge import KnowledgeGraph
@@ -57,10 +58,20 @@ class HybridRetriever:
         self._num_paths = num_paths
         self._paths_per_item = paths_per_item
 
-    def tune(self, queries: Sequence[Query], score: ScoreOf, k: int) -> None:
-        """Choose fusion weights for each query type on validation queries."""
+    def tune(
+        self, queries: Sequence[Query], relevance: sparse.csr_matrix, score: ScoreOf, k: int
+    ) -> None:
+        """Choose fusion weights for each query type on validation queries.
+
+        Args:
+            relevance: which items answer; row i belongs to query i. ``[Q, num_items]``.
+        """
+        place = {query.query_id: row for row, query in enumerate(queries)}
         for query_type, part in by_type(queries).items():
-            self.weights[query_type] = tune_weights(self._pool(part), partial(score, part), k)
+            answers = relevance[[place[query.query_id] for query in part]]
+            self.weights[query_type] = tune_weights(
+                self._pool(part), answers, partial(score, part), k
+            )
 
     def report(self) -> dict[str, dict[str, float]]:
         """Weight of each channel for each query type, for the manifest."""
