@@ -28,7 +28,7 @@ class SparsePair:
 
     Nodes of a type are neighbours in the index, so a relation touches a small window of rows and
     one of columns; products and sums over the rest of the graph are never done. On a CPU SciPy
-    multiplies: on one thread it was 3 times faster than torch's CSR on two, and it is repeatable.
+    multiplies, on one thread and in a fixed order, so that results repeat bit for bit.
 
     Shapes:
         host: CSR ``[R, C]`` and its transpose; device: the same as torch tensors, off the CPU
