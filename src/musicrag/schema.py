@@ -117,6 +117,7 @@ class GraphConfig(_Strict):
     relations: Distinct[str] | None
     min_tag_items: Positive
     num_cooccurring: NonNegative
+    num_similar_mood: NonNegative
 
 
 class GnnConfig(_Strict):

@@ -265,8 +265,7 @@ def test_a_mask_of_ones_changes_nothing() -> None:
 def test_interaction_relations_are_those_of_listeners() -> None:
     rows: list[Row] = []
     for name, relation in RELATIONS.items():
-        ends = (end.replace("<item>", "Song") for end in (relation.source, relation.target))
-        a, b = (f"{end}:{place}" for place, end in enumerate(ends))
+        a, b = (f"{end}:{place}" for place, end in enumerate(relation.pairs[-1]))
         rows.append((a, name, b, 1.0))
     adjacency = RelationalAdjacency(graph_of(rows))
     made = {

@@ -11,7 +11,7 @@ from worlds import NO_PROFILES, items_table, rows_of
 
 from musicrag.graph.build import build_graph
 from musicrag.graph.knowledge import KnowledgeGraph
-from musicrag.graph.schema import ITEM, NODE_TYPES, RELATIONS, TAG_RELATIONS
+from musicrag.graph.schema import NODE_TYPES, RELATIONS, TAG_RELATIONS
 from musicrag.types import InputError, Node
 
 LINK_COLUMNS = ["source_type", "source_id", "relation", "target_type", "target_id", "weight"]
@@ -55,8 +55,9 @@ def weights(graph: KnowledgeGraph, relation: str) -> dict[tuple[str, str], float
 def test_every_relation_joins_known_node_types_and_says_its_weight() -> None:
     for name, relation in RELATIONS.items():
         assert (name, relation.name) == (name.upper(), name)
-        assert {relation.source, relation.target} <= {*NODE_TYPES, ITEM}
-        assert relation.weight
+        assert {*relation.sources, *relation.targets} <= set(NODE_TYPES)
+        assert min(len(relation.pairs), len(relation.weight)) > 0
+        assert not relation.may_use_test_rows
     assert {RELATIONS[name].origin for name in TAG_RELATIONS.values()} <= {
         "item_tags",
         "item_tags or links",

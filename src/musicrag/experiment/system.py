@@ -24,6 +24,7 @@ from musicrag.features.taste import TasteSpace, fit_taste_space
 from musicrag.gnn.adjacency import RelationalAdjacency
 from musicrag.gnn.model import GraphEncoder, NodeFeatures
 from musicrag.gnn.training import Embeddings, GraphRecommender, Objective, fit
+from musicrag.graph.knowledge import KnowledgeGraph
 from musicrag.retrieval.channels import (
     Bm25Channel,
     Channel,
@@ -74,6 +75,15 @@ def encode_features(config: RunConfig, world: World) -> dict[str, FeatureMatrix]
     return features
 
 
+def known_graph(config: RunConfig, world: World) -> KnowledgeGraph:
+    """The graph that a system may use: without emotion it does not know what feels alike.
+
+    The gold paths stay those of the whole graph, so that both arms of an ablation share them.
+    """
+    is_felt = config.features.emotion.target is not None
+    return world.graph if is_felt else world.graph.without(["SIMILAR_MOOD"])
+
+
 def taste_spaces(
     config: RunConfig, world: World, features: Mapping[str, FeatureMatrix]
 ) -> dict[str, TasteSpace]:
@@ -104,7 +114,7 @@ def train_gnn(
     )
     encoder = GraphEncoder(
         inputs,
-        RelationalAdjacency(world.graph),
+        RelationalAdjacency(known_graph(config, world)),
         lambda dim, relations: gnn.layer.build(embedding_dim=dim, num_relations=relations),
         gnn.embedding_dim,
         gnn.num_layers,
@@ -138,7 +148,7 @@ def answer(
     retrieval, evaluation = config.retrieval, config.evaluation
     retriever = HybridRetriever(
         _channels(config, world, spaces, embeddings),
-        world.graph,
+        known_graph(config, world),
         world.item_nodes,
         retrieval.fusion,
         retrieval.num_candidates,
@@ -169,7 +179,7 @@ def _channels(
             channels.append(Bm25Channel(texts))
         elif name == "walk":
             steps = config.retrieval.max_hops
-            channels.append(WalkChannel(world.graph, world.item_nodes, steps))
+            channels.append(WalkChannel(known_graph(config, world), world.item_nodes, steps))
     return channels
 
 

@@ -151,6 +151,7 @@ def _build_world(key: str) -> World:
         config.graph.relations,
         config.graph.min_tag_items,
         config.graph.num_cooccurring,
+        config.graph.num_similar_mood,
     )
     labels, lyrics = item_texts(tables, dataset)
     valid = _judged(dataset, parts, graph, labels, "valid")

@@ -11,17 +11,15 @@ import logging
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-import numpy as np
 import pandas as pd
-from scipy import sparse
 
-from musicrag.graph.knowledge import Edges, KnowledgeGraph
+from musicrag.graph.derived import cooccurrence_pairs, similar_mood_pairs
+from musicrag.graph.knowledge import KnowledgeGraph
+from musicrag.graph.rows import EDGE_COLUMNS, NODE_COLUMNS, GraphRows, joined
 from musicrag.graph.schema import NODE_TYPES, RELATIONS, TAG_RELATIONS
-from musicrag.types import FloatArray, InputError, IntArray, Node, Vocabulary, nearest
+from musicrag.types import FloatArray, InputError, nearest
 
 log = logging.getLogger(__name__)
-
-_COLUMNS = ["source_type", "source_id", "relation", "target_type", "target_id", "weight"]
 
 
 def build_graph(
@@ -31,7 +29,26 @@ def build_graph(
     relations: Sequence[str] | None = None,
     min_tag_items: int = 1,
     num_cooccurring: int = 0,
+    num_similar_mood: int = 0,
 ) -> KnowledgeGraph:
+    """:func:`graph_rows`, ready for propagation and path search."""
+    return KnowledgeGraph.from_rows(
+        graph_rows(
+            *(tables, item_type, profiles, relations),
+            *(min_tag_items, num_cooccurring, num_similar_mood),
+        )
+    )
+
+
+def graph_rows(
+    tables: Mapping[str, pd.DataFrame],
+    item_type: str,
+    profiles: pd.DataFrame,
+    relations: Sequence[str] | None = None,
+    min_tag_items: int = 1,
+    num_cooccurring: int = 0,
+    num_similar_mood: int = 0,
+) -> GraphRows:
     """Build the graph of one training split.
 
     Args:
@@ -42,6 +59,7 @@ def build_graph(
         relations: names to keep; None keeps every relation that the data gives.
         min_tag_items: tags, genres and moods on fewer items are left out.
         num_cooccurring: CO_OCCURS edges kept per item, highest PMI first; 0 builds none.
+        num_similar_mood: SIMILAR_MOOD edges kept per item, nearest first; 0 builds none.
 
     Raises:
         InputError: an unknown relation or node type; names the nearest spelling.
@@ -49,26 +67,20 @@ def build_graph(
     _check_names(relations or [], RELATIONS, "relation")
     parts = [
         *_interaction_edges(tables, item_type),
+        *_song_edges(tables, item_type),
         *_tag_edges(tables, item_type, min_tag_items),
-        *_link_edges(tables, item_type),
+        *_link_edges(tables),
+        *_derived_edges(tables, item_type, num_cooccurring, num_similar_mood),
     ]
-    if num_cooccurring and "playlist_items" in tables:
-        parts.append(_cooccurrence_edges(tables["playlist_items"], item_type, num_cooccurring))
-    frame = pd.concat([pd.DataFrame(columns=_COLUMNS), *parts], ignore_index=True)
-    _check_names(frame["relation"].unique(), RELATIONS, "relation")
-    _check_names(frame["source_type"].unique(), NODE_TYPES, "node type")
-    _check_names(frame["target_type"].unique(), NODE_TYPES, "node type")
     if relations is not None:
-        frame = frame[frame["relation"].isin(relations)]
-    nodes = _nodes(frame, tables, item_type, profiles)
-    graph = KnowledgeGraph(nodes, {}, _names(tables, item_type), item_type)
-    edges = {str(name): _edges(graph, part) for name, part in frame.groupby("relation")}
-    graph = KnowledgeGraph(nodes, edges, graph.names, item_type)
-    counts = ", ".join(f"{name} {len(part):,}" for name, part in graph.edges.items())
+        parts = [part[part["relation"].isin(relations)] for part in parts]
+    required = pd.concat([_ends(item_type, tables["items"]["item_id"]), _profile_nodes(profiles)])
+    rows = joined(item_type, parts, required, _names(tables, item_type))
+    counts = ", ".join(f"{name} {len(part):,}" for name, part in rows.edges.groupby("relation"))
     log.info(
-        "graph: %s nodes, %s edges (%s)", f"{graph.num_nodes:,}", f"{graph.num_edges:,}", counts
+        "graph: %s nodes, %s edges (%s)", f"{len(rows.nodes):,}", f"{len(rows.edges):,}", counts
     )
-    return graph
+    return rows
 
 
 def _check_names(names: Iterable[str], allowed: Collection[str], what: str) -> None:
@@ -97,7 +109,7 @@ def _frame(
             "target_id": target_id,
             "weight": weight,
         },
-        columns=_COLUMNS,
+        columns=EDGE_COLUMNS,
     )
 
 
@@ -119,9 +131,26 @@ def _interaction_edges(
         yield _frame(
             item_type, rows["item_id"], "IN_PLAYLIST", "Playlist", rows["playlist_id"], 1.0
         )
-    if item_type == "Song" and "artist_id" in tables["items"]:
-        rows = tables["items"].dropna(subset=["artist_id"])
+
+
+def _song_edges(tables: Mapping[str, pd.DataFrame], item_type: str) -> Iterator[pd.DataFrame]:
+    """Who performed a song and which album it is on, as table ``items`` says."""
+    if item_type != "Song":
+        return
+    items = tables["items"]
+    if "artist_id" in items:
+        rows = items.dropna(subset=["artist_id"])
         yield _frame("Song", rows["item_id"], "PERFORMED_BY", "Artist", rows["artist_id"], 1.0)
+    if "album" in items:
+        rows = items.dropna(subset=["album"])
+        yield _frame("Song", rows["item_id"], "ON_ALBUM", "Album", _album_ids(rows), 1.0)
+
+
+def _album_ids(items: pd.DataFrame) -> pd.Series[str]:
+    """``artist_id/title``, since many artists have an album of the same title."""
+    if "artist_id" not in items:
+        return items["album"]
+    return items["artist_id"].fillna("").str.cat(items["album"], sep="/")
 
 
 def _tag_edges(
@@ -139,112 +168,61 @@ def _tag_edges(
         strength = part["weight"]
         weight = strength.map(math.log1p) if kind == "tag" else strength.clip(upper=1.0)
         yield _frame(
-            item_type, part["item_id"], relation.name, relation.target, part["tag"], weight
+            item_type, part["item_id"], relation.name, relation.targets[0], part["tag"], weight
         )
 
 
-def _link_edges(tables: Mapping[str, pd.DataFrame], item_type: str) -> Iterator[pd.DataFrame]:
+def _link_edges(tables: Mapping[str, pd.DataFrame]) -> Iterator[pd.DataFrame]:
     if "links" not in tables:
         return
-    rows = tables["links"].assign(weight=_weight(tables["links"]))[_COLUMNS]
+    rows = tables["links"].assign(weight=_weight(tables["links"]))[EDGE_COLUMNS]
+    _check_names(rows["relation"].unique(), RELATIONS, "relation")
+    for end in ("source", "target"):
+        _check_names(rows[f"{end}_type"].unique(), NODE_TYPES, "node type")
     for key, part in rows.groupby("relation"):
         name = str(key)
-        if name in RELATIONS and RELATIONS[name].origin in ("interactions", "playlist_items"):
-            origin = RELATIONS[name].origin
+        origin = RELATIONS[name].origin
+        if origin in ("interactions", "playlist_items"):
             raise InputError(f"links must not hold {name}: put those rows into table {origin!r}.")
         yield part
 
 
-def _cooccurrence_edges(rows: pd.DataFrame, item_type: str, top: int) -> pd.DataFrame:
-    """Positive pointwise mutual information of items in the same training playlist.
-
-    PMI(i, j) = log(p(i, j) / (p(i) p(j))) over playlists; only pairs seen at least twice count.
-    Source: Church and Hanks 1990.
-    """
-    items, lists = Vocabulary(rows["item_id"]), Vocabulary(rows["playlist_id"])
-    cells = (lists.encode(rows["playlist_id"].array), items.encode(rows["item_id"].array))
-    member = sparse.csr_matrix((np.ones(len(rows)), cells), shape=(len(lists), len(items)))
-    together = sparse.triu(member.T @ member, k=1).tocoo()
-    count = np.asarray(member.sum(axis=0)).ravel()
-    pmi = np.log(together.data * len(lists) / (count[together.row] * count[together.col]))
-    keep = (together.data >= 2) & (pmi > 0)
-    a, b, pmi = together.row[keep], together.col[keep], pmi[keep]
-    chosen = _strongest(np.concatenate([a, b]), np.concatenate([pmi, pmi]), top)
-    pairs = np.unique(chosen % max(len(a), 1))
-    ids = items.array
-    return _frame(
-        item_type,
-        pd.Series(ids[a[pairs]], dtype="str"),
-        "CO_OCCURS",
-        item_type,
-        pd.Series(ids[b[pairs]], dtype="str"),
-        pd.Series(pmi[pairs]),
-    )
+def _derived_edges(
+    tables: Mapping[str, pd.DataFrame], item_type: str, num_cooccurring: int, num_similar_mood: int
+) -> Iterator[pd.DataFrame]:
+    """Edges between items that no row states: what stands together, and what feels alike."""
+    if num_cooccurring and "playlist_items" in tables:
+        a, b, pmi = cooccurrence_pairs(tables["playlist_items"], num_cooccurring)
+        yield _frame(item_type, a, "CO_OCCURS", item_type, b, pmi)
+    if num_similar_mood and "emotion_features" in tables:
+        a, b, closeness = similar_mood_pairs(tables["emotion_features"], num_similar_mood)
+        yield _frame(item_type, a, "SIMILAR_MOOD", item_type, b, closeness)
 
 
-def _strongest(owner: IntArray, value: FloatArray, top: int) -> IntArray:
-    """Positions of the ``top`` highest values of each owner."""
-    order = np.lexsort((np.arange(len(owner)), -value, owner))
-    starts = np.searchsorted(owner[order], owner[order], side="left")
-    positions: IntArray = order[np.arange(len(order)) - starts < top]
-    return positions
+def _ends(node_type: str, ids: pd.Series[str]) -> pd.DataFrame:
+    return pd.DataFrame({"node_type": node_type, "node_id": ids})
 
 
-def _nodes(
-    frame: pd.DataFrame,
-    tables: Mapping[str, pd.DataFrame],
-    item_type: str,
-    profiles: pd.DataFrame,
-) -> dict[str, Vocabulary]:
-    ids: dict[str, set[str]] = {item_type: set(tables["items"]["item_id"])}
-    for profile_type, part in profiles.groupby("profile_type"):
-        ids.setdefault(str(profile_type).capitalize(), set()).update(part["profile_id"])
-    for end in ("source", "target"):
-        for node_type, part in frame.groupby(f"{end}_type"):
-            ids.setdefault(str(node_type), set()).update(part[f"{end}_id"])
-    return {node_type: Vocabulary(found) for node_type, found in ids.items()}
+def _profile_nodes(profiles: pd.DataFrame) -> pd.DataFrame:
+    kinds = profiles["profile_type"].str.capitalize()
+    return pd.DataFrame({"node_type": kinds, "node_id": profiles["profile_id"]})
 
 
-def _names(tables: Mapping[str, pd.DataFrame], item_type: str) -> dict[Node, str]:
-    names: dict[Node, str] = {}
+def _names(tables: Mapping[str, pd.DataFrame], item_type: str) -> pd.DataFrame:
+    """Shown names of nodes, those of table ``nodes`` last, so that they win."""
+    found = [pd.DataFrame({column: [] for column in NODE_COLUMNS}, dtype=object)]
     for table, node_type, key, name in (
         ("items", item_type, "item_id", "title"),
         ("artists", "Artist", "artist_id", "name"),
+        ("users", "User", "user_id", "name"),
         ("playlists", "Playlist", "playlist_id", "title"),
     ):
-        if table in tables:
+        if table in tables and name in tables[table]:
             rows = tables[table]
-            names |= {Node(node_type, i): n for i, n in zip(rows[key], rows[name], strict=True)}
+            found.append(_ends(node_type, rows[key]).assign(name=rows[name]))
+    if item_type == "Song" and "album" in tables["items"]:
+        rows = tables["items"].dropna(subset=["album"])
+        found.append(_ends("Album", _album_ids(rows)).assign(name=rows["album"]))
     if "nodes" in tables:
-        rows = tables["nodes"][["node_type", "node_id", "name"]]
-        names |= {Node(t, i): n for t, i, n in rows.itertuples(index=False)}
-    return names
-
-
-def _edges(graph: KnowledgeGraph, part: pd.DataFrame) -> Edges:
-    ends = {}
-    for end in ("source", "target"):
-        index = np.empty(len(part), dtype=np.int64)
-        for node_type in part[f"{end}_type"].unique():
-            rows = (part[f"{end}_type"] == node_type).to_numpy()
-            ids = part.loc[rows, f"{end}_id"].array
-            index[rows] = graph.nodes[node_type].encode(ids) + graph.offsets[node_type]
-        ends[end] = index
-    weight = part["weight"].to_numpy(dtype=np.float32)
-    kept = _once(ends["source"], ends["target"], weight)
-    return Edges(ends["source"][kept], ends["target"][kept], weight[kept])
-
-
-def _once(source: IntArray, target: IntArray, weight: FloatArray) -> IntArray:
-    """Positions of one edge for each pair of nodes, the strongest; none from a node to itself.
-
-    Relations carry no direction, and two tables may give the same edge (``items`` and ``links``
-    both say who performed a song): either would make one path count twice.
-    """
-    low, high = np.minimum(source, target), np.maximum(source, target)
-    order = np.lexsort((-weight, high, low))
-    pairs = np.stack([low, high])[:, order]
-    is_first = np.ones(len(order), dtype=bool)
-    is_first[1:] = (pairs[:, 1:] != pairs[:, :-1]).any(axis=0)
-    kept: IntArray = np.sort(order[is_first & (pairs[0] != pairs[1])])
-    return kept
+        found.append(tables["nodes"][NODE_COLUMNS])
+    return pd.concat(found, ignore_index=True)

@@ -6,14 +6,16 @@ type in sorted order, so "smaller index" and "smaller (type, id)" are the same o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from torch_geometric.data import HeteroData
 
+from musicrag.graph.rows import GraphRows
 from musicrag.types import FloatArray, InputError, IntArray, Node, Path, Vocabulary
 
 
@@ -87,6 +89,41 @@ class KnowledgeGraph:
         sizes = [len(vocabulary) for vocabulary in self.nodes.values()]
         self.offsets = dict(zip(self.nodes, np.cumsum([0, *sizes[:-1]]).tolist(), strict=True))
         self.num_nodes = sum(sizes)
+
+    @classmethod
+    def from_rows(cls, rows: GraphRows) -> KnowledgeGraph:
+        """The graph of canonical rows; raises :class:`InputError` for an edge without its node."""
+        kinds = rows.nodes.groupby("node_type")["node_id"]
+        nodes = {str(node_type): Vocabulary(ids) for node_type, ids in kinds}
+        named = rows.nodes[rows.nodes["name"] != ""]
+        names = {Node(t, i): n for t, i, n in named.itertuples(index=False, name=None)}
+        graph = cls(nodes, {}, names, rows.item_type)
+        edges = {
+            str(name): Edges(
+                graph.indices(part["source_type"], part["source_id"]),
+                graph.indices(part["target_type"], part["target_id"]),
+                part["weight"].to_numpy(dtype=np.float32),
+            )
+            for name, part in rows.edges.groupby("relation")
+        }
+        return cls(nodes, edges, names, rows.item_type)
+
+    def without(self, relations: Collection[str]) -> KnowledgeGraph:
+        """The same nodes with the same indices, and only the other relations."""
+        kept = {name: edges for name, edges in self.edges.items() if name not in relations}
+        if len(kept) == len(self.edges):
+            return self
+        return KnowledgeGraph(self.nodes, kept, self.names, self.item_type)
+
+    def indices(self, types: pd.Series[str], ids: pd.Series[str]) -> IntArray:
+        """Global indices of many nodes. Shape ``[len(ids)]``."""
+        found = np.empty(len(ids), dtype=np.int64)
+        for node_type in types.unique():
+            if node_type not in self.nodes:
+                raise InputError(f"An edge ends in a {node_type} node, but there is none.")
+            rows = (types == node_type).to_numpy()
+            found[rows] = self.nodes[node_type].encode(ids[rows].array) + self.offsets[node_type]
+        return found
 
     @property
     def num_edges(self) -> int:

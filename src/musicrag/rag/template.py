@@ -17,6 +17,7 @@ _PHRASES = {
     "EVOKES": "has the mood of",
     "TAGGED": "shares a tag with",
     "PERFORMED_BY": "is tied by performance to",
+    "ON_ALBUM": "shares an album with",
     "COLLABORATED_WITH": "worked with",
     "KNOWS": "knows",
     "SIMILAR_MOOD": "feels like",
