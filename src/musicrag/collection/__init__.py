@@ -1,0 +1,1 @@
+"""A folder with all that is needed to answer: tables, graph, features, network, vectors."""

@@ -1,0 +1,1 @@
+"""Graph databases behind one small contract."""

@@ -1,0 +1,1 @@
+"""Web APIs become normalised rows."""
