@@ -50,7 +50,7 @@ def main(app: Callable[[], object], argv: list[str], conf_dir: Path) -> None:
         argv: the command line without the program's name; words and flags in any order.
         conf_dir: folder with ``config.yaml``.
     """
-    _configure_logging()
+    configure_logging()
     arguments = get_args_parser().parse_intermixed_args(argv)
     words: list[str] = arguments.overrides
     sys.argv[1:] = [*words, *(flag for flag in argv if flag not in words)]
@@ -75,7 +75,7 @@ def main(app: Callable[[], object], argv: list[str], conf_dir: Path) -> None:
 
 def run_one(config: DictConfig) -> None:
     """Do one composed run; bad input ends the program with one line and exit code 2."""
-    _configure_logging()
+    configure_logging()
     try:
         resolved = resolve(parse(config))
         check_hardware(resolved)
@@ -130,7 +130,7 @@ def _is_main_process() -> bool:
     return os.environ.get("LOCAL_RANK", "0") == "0" and os.environ.get("NODE_RANK", "0") == "0"
 
 
-def _configure_logging() -> None:
+def configure_logging() -> None:
     """Log to stderr, without what libraries say and a user cannot act on."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname).1s %(message)s", datefmt="%H:%M:%S"

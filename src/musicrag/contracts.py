@@ -299,6 +299,8 @@ class Encoder(Protocol):
     modality: ClassVar[Modality]
     requires: ClassVar[str]
     """Name of the table it reads; a key of :data:`TABLES`."""
+    is_rowwise: ClassVar[bool]
+    """Whether rows of some items can be had without the others: ``features.partial``."""
 
     def encode(self, dataset: Dataset) -> FeatureMatrix: ...
 

@@ -7,7 +7,7 @@ from worlds import NOTHING
 
 from musicrag.contracts import FeatureMatrix
 from musicrag.features.taste import TasteSpace, fit_taste_space
-from musicrag.types import BoolArray
+from musicrag.types import BoolArray, InputError
 
 NUM_ITEMS, NUM_PROFILES, WIDTH = 80, 40, 5
 
@@ -185,3 +185,43 @@ def test_choices_that_agree_exactly_are_a_signal_not_an_error() -> None:
     scores = space.item_vectors() @ space.query_vector(np.array([10, 11]))
     assert set(np.argsort(-scores, kind="stable")[:10]) == set(range(10, 20))
     assert np.isfinite(space.items).all()
+
+
+@pytest.mark.parametrize("width", [3, 100])  # fewer and more features than items
+def test_the_items_of_the_fit_are_placed_where_they_are(width: int) -> None:
+    values, train, _ = planted(strength=2.0)
+    more = np.random.default_rng(1).normal(size=(NUM_ITEMS, width)) * 3 + 7
+    values = np.hstack([values, more])
+    present = np.arange(NUM_ITEMS) % 4 != 0
+    known = matrix(values, present)
+    space = fitted(known, train)
+    assert space.num_directions >= 1
+    placed = space.place(known)
+    np.testing.assert_allclose(placed.items, space.items, atol=1e-5)
+    assert placed.items.dtype == np.float32
+    assert placed.present is known.present
+    np.testing.assert_array_equal(placed.signal, space.signal)
+    some = FeatureMatrix(known.values[5:9], known.present[5:9], known.names, "planted")
+    np.testing.assert_allclose(space.place(some).items, space.items[5:9], atol=1e-5)
+
+
+def test_new_items_are_placed_by_their_taste() -> None:
+    values, train, taste = planted(strength=2.0)
+    space = fitted(matrix(values), train)
+    wish = np.linspace(-2, 2, 30)
+    new = np.random.default_rng(1).normal(size=(30, WIDTH))
+    new += 2.0 * wish[:, None] * np.array([2.0, 1.0, 0, 0, 0])
+    placed = space.place(matrix(new))
+    sign = np.sign(np.corrcoef(space.items[:, 0], taste)[0, 1])
+    assert sign * np.corrcoef(placed.items[:, 0], wish)[0, 1] > 0.9
+
+
+def test_a_space_that_was_not_fitted_places_nothing() -> None:
+    space = TasteSpace(np.ones((2, 2), dtype=np.float32), np.ones(2), np.ones(2, bool))
+    with pytest.raises(InputError, match="made without features"):
+        space.place(matrix(np.ones((2, 2))))
+
+
+def test_a_space_without_directions_places_items_nowhere() -> None:
+    space = fitted(matrix(ROWS, np.zeros(6, dtype=bool)), FULL)
+    assert space.place(matrix(ROWS)).items.shape == (6, 0)

@@ -52,6 +52,7 @@ def settings(config: RunConfig) -> dict[str, Any]:
     for key in ("paths", "logger", "experiment"):
         del resolved[key]
     del resolved["trainer"]["progress_bar"]
+    del resolved["graph"]["store"]["params"]
     return resolved
 
 

@@ -22,7 +22,12 @@ from musicrag.experiment.outputs import (
     write_texts,
 )
 from musicrag.experiment.results import evaluate_answers, metric_names
-from musicrag.experiment.system import answer, encode_features, taste_spaces, train_gnn
+from musicrag.experiment.system import (
+    learn_features,
+    taste_spaces,
+    train_gnn,
+    tuned_retriever,
+)
 from musicrag.experiment.world import World, build_world, open_dataset
 from musicrag.schema import RunConfig
 
@@ -41,23 +46,24 @@ def run(config: RunConfig) -> Path:
         return folder
     started = time.perf_counter()
     world = build_world(config)
-    features = encode_features(config, world)
-    spaces = taste_spaces(config, world, features)
+    features = learn_features(config, world)
+    spaces = taste_spaces(features)
     with atomic_folder(folder) as draft:
         embeddings = None
         if "gnn" in config.retrieval.channels:
-            embeddings = train_gnn(config, world, spaces, draft)
-        answers = answer(config, world, spaces, embeddings)
-        write_rankings(draft, answers.rankings, world.dataset.items.ids)
-        _write_texts(config, world, answers.rankings, draft)
-        scored, counts = evaluate_answers(SYSTEM, answers.rankings, world, config.evaluation)
+            embeddings = train_gnn(config, world, spaces, draft).embeddings
+        retriever = tuned_retriever(config, world, spaces, embeddings)
+        rankings = retriever.retrieve(world.test.queries, config.evaluation.depth)
+        write_rankings(draft, rankings, world.dataset.items.ids)
+        _write_texts(config, world, rankings, draft)
+        scored, counts = evaluate_answers(SYSTEM, rankings, world, config.evaluation)
         compared, settings = evaluate_baselines(config, world, metric_names(config.evaluation))
         write_parquet(draft / "per_query.parquet", pd.concat([scored, compared]))
         write_config(draft, config)
         facts = {
-            "encoders": {modality: matrix.encoder for modality, matrix in features.items()},
+            "encoders": {modality: learned.raw.encoder for modality, learned in features.items()},
             "taste_directions": {name: space.num_directions for name, space in spaces.items()},
-            "fusion_weights": answers.fusion_weights,
+            "fusion_weights": retriever.report(),
             "gnn_best_epoch": embeddings.best_epoch if embeddings else None,
             "baselines": settings,
             "split": dict(world.split.report),

@@ -15,11 +15,12 @@ import torch
 from lightning.pytorch.loggers import CSVLogger, Logger
 
 from musicrag.artifacts import Cache, code_hash
-from musicrag.contracts import FeatureMatrix, Ranking
+from musicrag.contracts import FeatureMatrix
 from musicrag.evaluation.metrics import evaluate_ranked
 from musicrag.evaluation.ranking import rank_items
 from musicrag.experiment.world import World
-from musicrag.features.standardise import standardise
+from musicrag.features.saved import SavedModality
+from musicrag.features.standardise import fit_scale
 from musicrag.features.taste import TasteSpace, fit_taste_space
 from musicrag.gnn.adjacency import RelationalAdjacency
 from musicrag.gnn.model import GraphEncoder, NodeFeatures
@@ -40,16 +41,26 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What a trained system says to the test queries, and how it came to be."""
+class Network:
+    """A trained graph network: its vectors, and the encoder with the weights of its best epoch."""
 
-    rankings: list[Ranking]
-    embeddings: Embeddings | None
-    fusion_weights: dict[str, dict[str, float]]
+    embeddings: Embeddings
+    encoder: GraphEncoder
+
+
+def learn_features(config: RunConfig, world: World) -> dict[str, SavedModality]:
+    """Encode every modality that is switched on, and find what training profiles agree on."""
+    rng = np.random.default_rng(config.split.seed)
+    learned: dict[str, SavedModality] = {}
+    for modality, raw in encode_features(config, world).items():
+        scale = fit_scale(raw)
+        space = fit_taste_space(modality, scale.apply(raw), world.split.train, rng)
+        learned[modality] = SavedModality(raw, scale, space)
+    return learned
 
 
 def encode_features(config: RunConfig, world: World) -> dict[str, FeatureMatrix]:
-    """Encode every modality that is switched on, standardised; cached by data and encoder."""
+    """Encode every modality that is switched on; cached by data and encoder."""
     cache = Cache(Path(config.paths.cache_dir))
     features: dict[str, FeatureMatrix] = {}
     for modality in MODALITIES:
@@ -63,7 +74,7 @@ def encode_features(config: RunConfig, world: World) -> dict[str, FeatureMatrix]
             **component.model_dump(),
         }
         matrix = cache.features(key, partial(encoder.encode, world.dataset))
-        features[modality] = standardise(matrix)
+        features[modality] = matrix
         share = float(matrix.present.mean())
         log.info(
             "%s: %s, %d columns, %.0f %% of items",
@@ -84,21 +95,15 @@ def known_graph(config: RunConfig, world: World) -> KnowledgeGraph:
     return world.graph if is_felt else world.graph.without(["SIMILAR_MOOD"])
 
 
-def taste_spaces(
-    config: RunConfig, world: World, features: Mapping[str, FeatureMatrix]
-) -> dict[str, TasteSpace]:
-    """What training profiles agree on in each modality; modalities that tell nothing fall out."""
-    rng = np.random.default_rng(config.split.seed)
-    spaces = {
-        modality: fit_taste_space(modality, matrix, world.split.train, rng)
-        for modality, matrix in features.items()
-    }
+def taste_spaces(features: Mapping[str, SavedModality]) -> dict[str, TasteSpace]:
+    """The taste space of each modality; modalities that tell nothing fall out."""
+    spaces = {modality: learned.space for modality, learned in features.items()}
     return {modality: space for modality, space in spaces.items() if space.num_directions}
 
 
 def train_gnn(
     config: RunConfig, world: World, spaces: Mapping[str, TasteSpace], folder: Path
-) -> Embeddings:
+) -> Network:
     """Train the graph network; validation is the primary metric over all profiles."""
     gnn = config.gnn
     lightning.seed_everything(config.seed, workers=True, verbose=False)
@@ -129,22 +134,23 @@ def train_gnn(
         _objective(gnn),
         partial(_validate, world, config.evaluation.primary),
     )
-    return fit(
+    embeddings = fit(
         module,
         world.split.train,
         config.seed,
         _hardware(config.trainer),
         _logger(config.logger, folder),
     )
+    return Network(embeddings, encoder)
 
 
-def answer(
+def tuned_retriever(
     config: RunConfig,
     world: World,
     spaces: Mapping[str, TasteSpace],
     embeddings: Embeddings | None,
-) -> Answers:
-    """Tune the fusion on validation, then answer the test queries."""
+) -> HybridRetriever:
+    """The retriever of a system, its fusion tuned on validation."""
     retrieval, evaluation = config.retrieval, config.evaluation
     retriever = HybridRetriever(
         _channels(config, world, spaces, embeddings),
@@ -158,8 +164,7 @@ def answer(
     )
     score = partial(world.valid.score, metric=evaluation.primary)
     retriever.tune(world.valid.queries, world.valid.relevance, score, max(evaluation.k))
-    rankings = retriever.retrieve(world.test.queries, evaluation.depth)
-    return Answers(rankings, embeddings, retriever.report())
+    return retriever
 
 
 def _channels(

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -21,8 +22,12 @@ from scipy import sparse
 from musicrag.contracts import Dataset, Query, Source, Split
 from musicrag.evaluation.gold import Gold, gold_paths
 from musicrag.evaluation.metrics import evaluate_ranked
-from musicrag.graph.build import build_graph
+from musicrag.experiment.stored import stored
+from musicrag.graph.build import graph_rows
 from musicrag.graph.knowledge import KnowledgeGraph
+from musicrag.graph.report import write_report
+from musicrag.graph.rows import GraphRows
+from musicrag.graph.validation import require_valid
 from musicrag.retrieval.queries import (
     item_nodes,
     item_texts,
@@ -60,7 +65,7 @@ class World:
 
     Attributes:
         tables: leak-free tables with training rows only.
-        graph: built from ``tables``.
+        rows, graph: built from ``tables``, as the store holds them.
         item_nodes, profile_nodes: global node indices.
         labels, lyrics: item texts for word search.
         valid, test: queries with their relevant items.
@@ -70,6 +75,7 @@ class World:
     dataset: Dataset
     split: Split
     tables: Mapping[str, pd.DataFrame]
+    rows: GraphRows
     graph: KnowledgeGraph
     item_nodes: IntArray
     profile_nodes: IntArray
@@ -98,7 +104,7 @@ class _WorldKey(_DataKey):
 
 def open_dataset(config: RunConfig) -> Dataset:
     """Load and clean the data of a run; memoised within the process."""
-    return _open(_DataKey(data=config.data, tables=config.tables).model_dump_json())[0]
+    return _open(_data_key(config))[0]
 
 
 def build_world(config: RunConfig) -> World:
@@ -125,6 +131,29 @@ def build_world(config: RunConfig) -> World:
     return _build_world(key.model_dump_json())
 
 
+def check_graph(config: RunConfig) -> Path:
+    """Build the graph of a run, report on it, check it, and load it into its store.
+
+    Returns:
+        The report; it is there even if a rule is violated.
+
+    Raises:
+        InputError: a rule is violated, or the store cannot be reached.
+    """
+    dataset, source = _open(_data_key(config))
+    parts = _split(config.split, dataset, source)
+    rows = connect(config.graph, training_tables(dataset, parts), dataset, parts)
+    folder = Path(config.paths.output_dir) / "graphs" / rows.content_hash[:16]
+    report = write_report(rows, folder)
+    require_valid(rows)
+    stored(config.graph, rows)
+    return report
+
+
+def _data_key(config: RunConfig | _WorldKey) -> str:
+    return _DataKey(data=config.data, tables=config.tables).model_dump_json()
+
+
 @lru_cache(maxsize=2)
 def _open(key: str) -> tuple[Dataset, Source]:
     config = _DataKey.model_validate_json(key)
@@ -140,19 +169,14 @@ def _open(key: str) -> tuple[Dataset, Source]:
 @lru_cache(maxsize=2)
 def _build_world(key: str) -> World:
     config = _WorldKey.model_validate_json(key)
-    dataset, source = _open(_DataKey(data=config.data, tables=config.tables).model_dump_json())
-    parts = _split(config, dataset, source)
+    dataset, source = _open(_data_key(config))
+    parts = _split(config.split, dataset, source)
     tables = training_tables(dataset, parts)
     check_no_leak(tables, dataset, parts)
-    graph = build_graph(
-        tables,
-        dataset.item_type,
-        parts.profiles,
-        config.graph.relations,
-        config.graph.min_tag_items,
-        config.graph.num_cooccurring,
-        config.graph.num_similar_mood,
-    )
+    rows = connect(config.graph, tables, dataset, parts)
+    require_valid(rows)
+    rows = stored(config.graph, rows)
+    graph = KnowledgeGraph.from_rows(rows)
     labels, lyrics = item_texts(tables, dataset)
     valid = _judged(dataset, parts, graph, labels, "valid")
     test = _judged(dataset, parts, graph, labels, "test")
@@ -165,18 +189,34 @@ def _build_world(key: str) -> World:
     started = time.perf_counter()
     gold = gold_paths(test.queries, relevant, graph, planted, config.max_hops, config.gold_per_item)
     log.info("gold paths of %d queries; %.1f s", len(gold), time.perf_counter() - started)
-    items, profiles = item_nodes(graph, dataset), profile_nodes(graph, parts)
-    return World(dataset, parts, tables, graph, items, profiles, labels, lyrics, valid, test, gold)
+    places = (item_nodes(graph, dataset), profile_nodes(graph, parts))
+    texts = (labels, lyrics)
+    return World(dataset, parts, tables, rows, graph, *places, *texts, valid, test, gold)
 
 
-def _split(config: _WorldKey, dataset: Dataset, source: Source) -> Split:
+def connect(
+    config: GraphConfig, tables: Mapping[str, pd.DataFrame], dataset: Dataset, parts: Split
+) -> GraphRows:
+    """The graph of leak-free tables."""
+    return graph_rows(
+        tables,
+        dataset.item_type,
+        parts.profiles,
+        config.relations,
+        config.min_tag_items,
+        config.num_cooccurring,
+        config.num_similar_mood,
+    )
+
+
+def _split(config: SplitConfig, dataset: Dataset, source: Source) -> Split:
     given = source.predefined_test() if isinstance(source, HasPredefinedTest) else None
-    train_ratio = 1.0 - config.split.valid_ratio - config.split.test_ratio
+    train_ratio = 1.0 - config.valid_ratio - config.test_ratio
     return split(
         dataset,
-        np.random.default_rng(config.split.seed),
-        (train_ratio, config.split.valid_ratio, config.split.test_ratio),
-        config.split.strategy,
+        np.random.default_rng(config.seed),
+        (train_ratio, config.valid_ratio, config.test_ratio),
+        config.strategy,
         given,
     )
 

@@ -9,13 +9,14 @@ neighbours that the plain number holds far apart.
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from musicrag.contracts import Dataset, FeatureMatrix
-from musicrag.features.rows import ItemRows
+from musicrag.features.rows import DatasetPart, ItemRows
 from musicrag.types import InputError
 
 logger = logging.getLogger(__name__)
@@ -46,9 +47,16 @@ def circle_of_fifths(pitch_class: npt.NDArray[np.float64]) -> npt.NDArray[np.flo
 def encode_columns(dataset: Dataset, table: str, encoder: str) -> FeatureMatrix:
     """Turn every column of ``table`` but ``item_id`` into features.
 
+    Which columns hold a number, what fills their gaps and whether ``key`` is a pitch class depend
+    on all rows, so a part of a data set is cut from the whole, which costs next to nothing.
+
     Raises:
         InputError: the table has no further column, one that is not numeric, or no number at all.
     """
+    if isinstance(dataset, DatasetPart):
+        matrix = encode_columns(dataset.whole, table, encoder)
+        kept = dataset.whole.items.encode(dataset.items.array)
+        return replace(matrix, values=matrix.values[kept], present=matrix.present[kept])
     rows = ItemRows.read(dataset, table)
     columns = rows.frame.drop(columns="item_id")
     wrong = columns.columns.difference(columns.select_dtypes(["number", "bool"]).columns)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +23,27 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class DatasetPart(Dataset):
+    """A data set reduced to a few of its items, of which none need have usable data.
+
+    Attributes:
+        whole: the data set that it is a part of, for encoders whose rows need the whole table.
+    """
+
+    whole: Dataset
+
+    @classmethod
+    def of(cls, whole: Dataset, item_ids: Collection[str], table: str) -> DatasetPart:
+        """The rows that ``items`` and ``table``, if it is there, have for some items."""
+        tables = {
+            name: frame[frame["item_id"].isin(item_ids)]
+            for name, frame in whole.tables.items()
+            if name in ("items", table)
+        }
+        return cls(whole.name, whole.item_type, tables, whole.rejects, whole.content_hash, whole)
+
+
+@dataclass(frozen=True)
 class ItemRows:
     """One table in item order, so that the order of its rows cannot change a result.
 
@@ -33,6 +54,7 @@ class ItemRows:
         num_items: items of the data set.
         dataset_name: for messages.
         started_s: clock reading at the start of the encoding, for the log.
+        may_be_empty: whether it is no error that no row is usable.
     """
 
     table: str
@@ -41,6 +63,7 @@ class ItemRows:
     num_items: int
     dataset_name: str
     started_s: float = field(default_factory=time.perf_counter)
+    may_be_empty: bool = False
 
     @classmethod
     def read(cls, dataset: Dataset, table: str) -> ItemRows:
@@ -65,7 +88,10 @@ class ItemRows:
                 f"one row, such as {dataset.items.ids[item_idx[repeated[0]]]!r}. Keep one of each."
             )
         ordered = frame.iloc[order].reset_index(drop=True)
-        return cls(table, ordered, item_idx, len(dataset.items), dataset.name)
+        may_be_empty = isinstance(dataset, DatasetPart)
+        return cls(
+            *(table, ordered, item_idx, len(dataset.items), dataset.name), may_be_empty=may_be_empty
+        )
 
     def texts(self) -> list[str]:
         """Column ``text`` without surrounding blanks; a missing text is the empty string."""
@@ -87,10 +113,10 @@ class ItemRows:
             is_usable: False for rows without usable data; None if all have. Shape ``[num_rows]``.
 
         Raises:
-            InputError: no row is usable.
+            InputError: no row is usable, and the data set is not a :class:`DatasetPart`.
         """
         usable = np.ones(len(values), dtype=bool) if is_usable is None else is_usable
-        if not usable.any():
+        if not usable.any() and not self.may_be_empty:
             raise InputError(
                 f"None of the {len(usable)} rows of table {self.table!r} of "
                 f"{self.dataset_name!r} is usable for {encoder}. Fix the table or choose "

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from scipy import linalg, sparse
 
 from musicrag.contracts import FeatureMatrix
-from musicrag.types import BoolArray, FloatArray, IntArray
+from musicrag.types import BoolArray, FloatArray, InputError, IntArray
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,18 @@ _QUANTILE = 0.95
 
 
 @dataclass(frozen=True)
+class Projection:
+    """The map from standardised features to directions of taste, ``x @ weight + offset``.
+
+    Shapes:
+        weight: float64 ``[num_features, d]``; offset: float64 ``[d]``.
+    """
+
+    weight: Float64Array
+    offset: Float64Array
+
+
+@dataclass(frozen=True)
 class TasteSpace:
     """Items in the directions that tell tastes apart, whitened within profiles.
 
@@ -41,11 +53,14 @@ class TasteSpace:
         items: float32 ``[num_items, d]``; rows without data are zero. ``d`` may be 0.
         signal: between-profile over within-profile variance of each direction, > 0. ``[d]``.
         present: bool ``[num_items]``.
+        projection: what made ``items``, so that others can be placed; None in a space that was
+            not fitted to features.
     """
 
     items: FloatArray
     signal: Float64Array
     present: BoolArray
+    projection: Projection | None = None
 
     @property
     def num_directions(self) -> int:
@@ -55,6 +70,34 @@ class TasteSpace:
         """Items with each direction as long as it is telling. Shape ``[num_items, d]``."""
         scaled: FloatArray = (self.items * np.sqrt(self.signal)).astype(np.float32)
         return scaled
+
+    def place(self, matrix: FeatureMatrix) -> TasteSpace:
+        """Put items that the fit may not have seen into the same directions.
+
+        The items of the fit come out where they are, up to rounding.
+
+        Args:
+            matrix: features ``[n, num_features]``, standardised by the scale of the fit.
+
+        Raises:
+            InputError: the space has no projection, or one of another number of features.
+        """
+        if self.projection is None:
+            raise InputError(
+                "This taste space was made without features, so no item can be placed in it. "
+                "Make one with fit_taste_space."
+            )
+        weight = self.projection.weight
+        if matrix.values.shape[1] != len(weight):
+            raise InputError(
+                f"{matrix.encoder} gives {matrix.values.shape[1]} features, but the taste space "
+                f"was fitted on {len(weight)}. Encode with the encoder that it was fitted with, "
+                "or fit anew."
+            )
+        items = np.zeros((len(matrix.present), self.num_directions), dtype=np.float32)
+        rows = matrix.values[matrix.present].astype(np.float64)
+        items[matrix.present] = rows @ weight + self.projection.offset
+        return TasteSpace(items, self.signal, matrix.present, self.projection)
 
     def item_vectors(self) -> FloatArray:
         """Vectors whose inner product with :meth:`query_vector` ranks items. ``[num_items, 2d]``.
@@ -102,19 +145,16 @@ def fit_taste_space(
             least that a direction must have.
     """
     present = matrix.present
-    rows = _principal(matrix.values[present].astype(np.float64), max_components)
+    values = matrix.values[present].astype(np.float64)
+    rows, components = _principal(values, max_components)
     member = sparse.csr_matrix((train > 0).astype(np.float64)[:, np.flatnonzero(present)])
     member = member[np.flatnonzero(np.diff(member.indptr) >= 2)]
     directions, signal = _directions(rows, member)
-    chance = [
-        float(_directions(rng.permutation(rows), member)[1].max(initial=0.0))
-        for _ in range(num_permutations)
-    ]
-    # The higher neighbour: interpolation would let one in ten modalities of pure noise pass.
-    cut = float(np.quantile(chance, _QUANTILE, method="higher")) if chance else 0.0
+    cut = _chance(rows, member, rng, num_permutations)
     kept = signal > max(cut, 1e-9)
+    directions, centre = directions[:, kept], _mean(rows, member)
     items = np.zeros((len(present), int(kept.sum())), dtype=np.float32)
-    items[present] = ((rows - _mean(rows, member)) @ directions[:, kept]).astype(np.float32)
+    items[present] = ((rows - centre) @ directions).astype(np.float32)
     log.info(
         "%s: %d of %d directions tell tastes apart (signal %s, chance %.3f)",
         modality,
@@ -123,19 +163,43 @@ def fit_taste_space(
         np.round(signal[:3], 3).tolist(),
         cut,
     )
-    return TasteSpace(items, signal[kept], present)
+    offset = -(components.mean @ components.weight + centre) @ directions
+    projection = Projection(components.weight @ directions, offset)
+    return TasteSpace(items, signal[kept], present, projection)
 
 
-def _principal(values: Float64Array, max_components: int) -> Float64Array:
+def _chance(
+    rows: Float64Array, member: sparse.csr_matrix, rng: np.random.Generator, num_permutations: int
+) -> float:
+    """The signal that permuted features seldom exceed."""
+    largest = [
+        float(_directions(rng.permutation(rows), member)[1].max(initial=0.0))
+        for _ in range(num_permutations)
+    ]
+    # The higher neighbour: interpolation would let one in ten modalities of pure noise pass.
+    return float(np.quantile(largest, _QUANTILE, method="higher")) if largest else 0.0
+
+
+@dataclass(frozen=True)
+class _Components:
+    """Scores are ``(x - mean) @ weight``; mean ``[num_features]``, weight ``[num_features, d]``."""
+
+    mean: Float64Array
+    weight: Float64Array
+
+
+def _principal(values: Float64Array, max_components: int) -> tuple[Float64Array, _Components]:
     """Scores on the leading principal components, all scaled by one number."""
     if not len(values):
-        return np.zeros((0, 0))
-    centred = values - values.mean(axis=0)
-    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
+        width = values.shape[1]
+        return np.zeros((0, 0)), _Components(np.zeros(width), np.zeros((width, 0)))
+    mean = values.mean(axis=0)
+    left, singular, right = np.linalg.svd(values - mean, full_matrices=False)
     count = min(max_components, int((singular > 1e-6 * max(singular.max(), 1e-12)).sum()))
     scores = left[:, :count] * singular[:count]
-    spread = scores.std() if count else 0.0
-    return np.asarray(scores / spread if spread > 0 else scores)
+    spread = float(scores.std()) if count else 0.0
+    unit = spread if spread > 0 else 1.0
+    return scores / unit, _Components(mean, right[:count].T / unit)
 
 
 def _mean(rows: Float64Array, member: sparse.csr_matrix) -> Float64Array:

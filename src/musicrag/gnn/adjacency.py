@@ -6,20 +6,48 @@ passing: no message is ever materialised, and the sum order is fixed, so results
 
 from __future__ import annotations
 
+import copy
 import warnings
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from scipy import sparse
 from torch import Tensor
 
+from musicrag.gnn.attention import Incoming
 from musicrag.graph.knowledge import KnowledgeGraph
 from musicrag.graph.schema import RELATIONS
 from musicrag.types import IntArray
 
 Norm = Literal["mean", "symmetric"]
+Degrees = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+"""For each edge, the weight into its receiver and out of its sender, within its relation."""
+
+_REVERSED = "rev_"
+
+
+@dataclass(frozen=True)
+class Relations:
+    """Over which relations a network propagates, in the order of its learned scales.
+
+    Attributes:
+        names: ``LISTENED``, ``rev_LISTENED``, …: each relation, then its reverse.
+        units: weights of a relation are divided by this, its mean weight in training; a network
+            that has been trained goes on with it, so that a new edge does not move the others.
+    """
+
+    names: tuple[str, ...]
+    units: tuple[float, ...]
+
+    @classmethod
+    def of(cls, graph: KnowledgeGraph) -> Relations:
+        """All relations of a graph, with the mean of its weights."""
+        means = [float(e.weight.mean()) if len(e) else 1.0 for e in graph.edges.values()]
+        names = [name for relation in graph.edges for name in (relation, _REVERSED + relation)]
+        return cls(tuple(names), tuple(unit for unit in means for _ in range(2)))
 
 
 @dataclass(frozen=True)
@@ -97,6 +125,11 @@ class RelationalAdjacency:
 
     Weights of a relation are divided by their mean, so that units do not matter.
 
+    Args:
+        graph: where the edges come from; relations of it that are not asked for are left out.
+        relations: which relations in which order; one that the graph lacks keeps its place. None
+            takes those of the graph.
+
     Attributes:
         names: ``LISTENED``, ``rev_LISTENED``, …; ``num_relations`` long.
         is_interaction: for each relation, whether listeners made it; a new item has none of these.
@@ -104,31 +137,65 @@ class RelationalAdjacency:
         edge_weight: float32 ``[E]``; edge_type: int64 ``[E]``, place in ``names``.
     """
 
-    def __init__(self, graph: KnowledgeGraph) -> None:
+    def __init__(self, graph: KnowledgeGraph, relations: Relations | None = None) -> None:
+        self.relations = Relations.of(graph) if relations is None else relations
+        self.names = self.relations.names
+        self.is_interaction = tuple(_is_interaction(name) for name in self.names)
         self.num_nodes = graph.num_nodes
         self._matrices: dict[tuple[Norm, torch.device], list[SparsePair]] = {}
-        senders, receivers, weights, names = [], [], [], []
-        for relation, edges in graph.edges.items():
-            weight = edges.weight / edges.weight.mean() if len(edges) else edges.weight
-            for name, a, b in (
-                (relation, edges.source, edges.target),
-                (f"rev_{relation}", edges.target, edges.source),
-            ):
-                names.append(name)
-                senders.append(a)
-                receivers.append(b)
-                weights.append(weight)
-        self.names = tuple(names)
-        self.is_interaction = tuple(_is_interaction(name) for name in names)
-        sizes = [len(part) for part in senders]
+        self._degrees_of_whole: Degrees | None = None
+        self._incoming: Incoming | None = None
         empty = np.empty(0, dtype=np.int64)
-        self.edge_index = torch.from_numpy(
-            np.stack([np.concatenate([empty, *senders]), np.concatenate([empty, *receivers])])
-        )
-        self.edge_weight = torch.from_numpy(
-            np.concatenate([np.empty(0, dtype=np.float32), *weights])
-        )
+        ends, weights, sizes = [np.stack([empty, empty])], [np.empty(0, dtype=np.float32)], []
+        for name, unit in zip(self.names, self.relations.units, strict=True):
+            edges = graph.edges.get(name.removeprefix(_REVERSED))
+            sizes.append(0 if edges is None else len(edges))
+            if edges is not None:
+                pair = np.stack([edges.source, edges.target])
+                ends.append(pair[::-1] if name.startswith(_REVERSED) else pair)
+                weights.append(edges.weight / np.float32(unit))
+        self.edge_index = torch.from_numpy(np.concatenate(ends, axis=1))
+        self.edge_weight = torch.from_numpy(np.concatenate(weights))
         self.edge_type = torch.from_numpy(np.repeat(np.arange(len(sizes)), sizes))
+
+    def reached(self, nodes: IntArray, num_hops: int) -> IntArray:
+        """Global indices of ``nodes`` and of all within ``num_hops`` of them, ascending."""
+        return self._towards(nodes, num_hops)[0]
+
+    def around(self, nodes: IntArray, num_hops: int) -> tuple[RelationalAdjacency, IntArray]:
+        """Cut out what ``num_hops`` layers look at when they compute ``nodes``.
+
+        Edges are kept into nodes that are fewer than ``num_hops`` away, and degrees stay those of
+        the whole graph, so the rows of ``nodes`` come out as they would of the whole graph. Rows
+        further out come out incomplete.
+
+        Returns:
+            The smaller adjacency, and the global index of each of its nodes, ascending.
+        """
+        kept, is_used = self._towards(nodes, num_hops)
+        local = np.full(self.num_nodes, -1, dtype=np.int64)
+        local[kept] = np.arange(len(kept))
+        used = torch.from_numpy(np.flatnonzero(is_used))
+        part = copy.copy(self)
+        part.num_nodes = len(kept)
+        part._matrices = {}
+        part._incoming = None
+        into, out_of = self._all_degrees()
+        part._degrees_of_whole = into[is_used], out_of[is_used]
+        part.edge_index = torch.from_numpy(local[self.edge_index[:, used].numpy()])
+        part.edge_weight, part.edge_type = self.edge_weight[used], self.edge_type[used]
+        return part, kept
+
+    def _towards(self, nodes: IntArray, num_hops: int) -> tuple[IntArray, npt.NDArray[np.bool_]]:
+        """Nodes within ``num_hops`` of ``nodes``, and which edges lead from them there."""
+        sender, receiver = self.edge_index.numpy()
+        is_reached = np.zeros(self.num_nodes, dtype=bool)
+        is_reached[nodes] = True
+        is_used = np.zeros(len(sender), dtype=bool)
+        for _ in range(num_hops):
+            is_used = is_reached[receiver]
+            is_reached[sender[is_used]] = True
+        return np.flatnonzero(is_reached), is_used
 
     def relation_sum(self, x: Tensor, scale: Tensor, norm: Norm, seen: Tensor | None) -> Tensor:
         """``sum_r scale_r * M_r x`` over all relations, ``M_r`` normalised by ``norm``.
@@ -144,6 +211,18 @@ class RelationalAdjacency:
             full = x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
             total: Tensor = _RelationSum.apply(full, scale, seen, parts)  # type: ignore[no-untyped-call]
         return total
+
+    @property
+    def incoming(self) -> Incoming:
+        """All edges in the order of their receivers, made once, for attention."""
+        if self._incoming is None:
+            self._incoming = Incoming.of(
+                self.edge_index.numpy(),
+                self.edge_type.numpy(),
+                self.edge_weight.numpy(),
+                self.num_nodes,
+            )
+        return self._incoming
 
     @property
     def num_relations(self) -> int:
@@ -167,13 +246,31 @@ class RelationalAdjacency:
         weight = self.edge_weight[chosen].numpy().astype(np.float64)
         rows, columns = _window(receiver), _window(sender)
         shape = (rows.stop - rows.start, columns.stop - columns.start)
-        into = np.bincount(receiver, weight, minlength=self.num_nodes)
-        out_of = np.bincount(sender, weight, minlength=self.num_nodes)
-        scale = into[receiver] if norm == "mean" else np.sqrt(into[receiver] * out_of[sender])
+        into, out_of = self._degrees(relation)
+        scale = into if norm == "mean" else np.sqrt(into * out_of)
         value = (weight / scale).astype(np.float32)
         cells = (receiver - rows.start, sender - columns.start)
         matrix = sparse.csr_matrix((value, cells), shape=shape)
         return SparsePair((matrix, matrix.T.tocsr()), None, rows, columns)
+
+    def _degrees(self, relation: int) -> Degrees:
+        """Those of the edges of one relation."""
+        chosen = self.edge_type == relation
+        if self._degrees_of_whole is not None:
+            into, out_of = self._degrees_of_whole
+            return into[chosen.numpy()], out_of[chosen.numpy()]
+        sender, receiver = self.edge_index[:, chosen].numpy()
+        weight = self.edge_weight[chosen].numpy().astype(np.float64)
+        into = np.bincount(receiver, weight, minlength=self.num_nodes)[receiver]
+        out_of = np.bincount(sender, weight, minlength=self.num_nodes)[sender]
+        return into.astype(np.float64, copy=False), out_of.astype(np.float64, copy=False)
+
+    def _all_degrees(self) -> Degrees:
+        """Those of all edges; ``edge_type`` is ascending, so relations follow each other."""
+        nothing = np.empty(0, dtype=np.float64)
+        parts = [self._degrees(relation) for relation in range(self.num_relations)]
+        into, out_of = zip((nothing, nothing), *parts, strict=True)
+        return np.concatenate(into), np.concatenate(out_of)
 
 
 def _window(nodes: IntArray) -> slice:
@@ -182,7 +279,7 @@ def _window(nodes: IntArray) -> slice:
 
 
 def _is_interaction(name: str) -> bool:
-    return RELATIONS[name.removeprefix("rev_")].origin in ("interactions", "playlist_items")
+    return RELATIONS[name.removeprefix(_REVERSED)].origin in ("interactions", "playlist_items")
 
 
 def _to_torch(matrix: sparse.csr_matrix) -> Tensor:

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch_geometric.nn import GATConv
 
 from musicrag.gnn.adjacency import RelationalAdjacency
+from musicrag.gnn.attention import Attend
 from musicrag.types import InputError
 
 
@@ -85,9 +87,11 @@ class GcnLayer(nn.Module):
 
 
 class GatLayer(nn.Module):
-    """Graph attention over all relations at once, by PyG's ``GATConv``.
+    """Graph attention over all relations at once: PyG's ``GATConv`` with our own propagation.
 
-    The attention sees the relation (a learned vector) and the edge weight.
+    The attention sees the relation (a learned vector) and the edge weight. On a CPU the sums are
+    those of :mod:`musicrag.gnn.attention`, elsewhere PyG's; the two agree
+    (``tests/parity/test_layers.py``).
 
     Args:
         num_heads: attention heads; their outputs are concatenated to ``embedding_dim``.
@@ -111,11 +115,41 @@ class GatLayer(nn.Module):
     def forward(
         self, x: Tensor, adjacency: RelationalAdjacency, seen: Tensor | None = None
     ) -> Tensor:
+        if x.device.type != "cpu":
+            return self.by_messages(x, adjacency, seen)
+        with torch.autocast("cpu", enabled=False):
+            return self._by_rows(x.float(), adjacency, seen)
+
+    def _by_rows(self, x: Tensor, adjacency: RelationalAdjacency, seen: Tensor | None) -> Tensor:
+        conv, edges = self.attend, adjacency.incoming
+        heads, width = conv.heads, conv.out_channels
+        values = conv.lin(x).view(-1, heads, width)
+        source, target = (values * conv.att_src).sum(dim=-1), (values * conv.att_dst).sum(dim=-1)
+        by_feature = conv.lin_edge.weight.view(heads, width, -1)
+        term = (by_feature * conv.att_edge.view(heads, width, 1)).sum(
+            dim=1
+        )  # [H, relation_dim + 1]
+        relation = self.relation.weight @ term[:, :-1].T
+        is_there = np.ones(len(edges.sender), dtype=bool)
+        if seen is not None:
+            shown = seen.squeeze(1).numpy() > 0
+            made = np.array(adjacency.is_interaction, dtype=bool)[edges.kind]
+            is_there = ~made | (shown[edges.sender] & shown[edges.receiver])
+        mixed: Tensor = Attend.apply(  # type: ignore[no-untyped-call]
+            *(values, source, target, relation, term[:, -1], edges, is_there)
+        )
+        out: Tensor = mixed + conv.res(x) + conv.bias
+        return out
+
+    def by_messages(
+        self, x: Tensor, adjacency: RelationalAdjacency, seen: Tensor | None = None
+    ) -> Tensor:
+        """The same by PyG's message passing, which any device can do."""
         device = x.device
         ends, kind = adjacency.edge_index.to(device), adjacency.edge_type.to(device)
         weight = adjacency.edge_weight.to(device)
         if seen is not None:
-            made = torch.tensor(adjacency.is_interaction, device=device)[kind]
+            made = torch.tensor(adjacency.is_interaction, dtype=torch.bool, device=device)[kind]
             there = ~made | (seen[ends].squeeze(-1) > 0).all(dim=0)
             ends, kind, weight = ends[:, there], kind[there], weight[there]
         edge = torch.cat([self.relation(kind), weight[:, None]], dim=1)

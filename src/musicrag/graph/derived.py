@@ -46,19 +46,22 @@ def similar_mood_pairs(features: pd.DataFrame, top: int) -> Pairs:
     r"""The nearest items of each item in valence, arousal and (where known) dominance.
 
     Axes are standardised to z-scores; ``weight = exp(-d)`` of the Euclidean distance ``d``, so a
-    pair that feels the same weighs 1. Without valence and arousal there are no pairs.
+    pair that feels the same weighs 1. Without valence and arousal there are no pairs, and an item
+    that lacks a value of an axis is in none.
 
     Args:
         features: table ``emotion_features``; the axes are columns ``valence`` or
             ``valence_mean``, and so on.
         top: neighbours kept for each item.
     """
-    axes = [column for axis in _VAD for column in (axis, f"{axis}_mean") if column in features]
+    features = features.sort_values("item_id")  # else the order of rows would break ties
+    found_axes = [[name for name in (axis, f"{axis}_mean") if name in features] for axis in _VAD]
+    axes = [names[0] for names in found_axes if names]
     values = features[axes].to_numpy(dtype=np.float64)
     known = np.isfinite(values).all(axis=1)
     ids, values = features["item_id"].to_numpy(dtype=object)[known], values[known]
     count = min(top, len(values) - 1)
-    if len(axes) < 2 or count < 1:
+    if not all(found_axes[:2]) or count < 1:
         nothing = np.empty(0, dtype=np.int64)
         return _pairs(ids, nothing, nothing, nothing, nothing)
     spread = values.std(axis=0)
@@ -68,8 +71,10 @@ def similar_mood_pairs(features: pd.DataFrame, top: int) -> Pairs:
     own = np.arange(len(ids))[:, None]
     is_other = near != own  # equal points may push an item out of its own list
     is_other[is_other.all(axis=1), -1] = False
+    weight = np.exp(-distance)
+    is_alike = weight >= np.finfo(np.float32).tiny  # else an outlier's edges would weigh 0
     a = np.repeat(own, near.shape[1], axis=1).ravel()
-    return _pairs(ids, a, near.ravel(), np.exp(-distance).ravel(), np.flatnonzero(is_other))
+    return _pairs(ids, a, near.ravel(), weight.ravel(), np.flatnonzero(is_other & is_alike))
 
 
 def _pairs(ids: object, a: Any, b: Any, weight: Any, kept: IntArray) -> Pairs:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from musicrag.artifacts import hash_frames, hash_json
-from musicrag.types import FloatArray, InputError, IntArray
+from musicrag.types import BoolArray, FloatArray, InputError, IntArray
 
 NODE_COLUMNS = ["node_type", "node_id", "name"]
 EDGE_COLUMNS = ["source_type", "source_id", "relation", "target_type", "target_id", "weight"]
@@ -94,12 +94,20 @@ def strongest_of_each_pair(edges: pd.DataFrame) -> IntArray:
     low, high = undirected(edges)
     relation = pd.factorize(edges["relation"], sort=True)[0]
     weight: FloatArray = edges["weight"].to_numpy(dtype=np.float32)
-    order = np.lexsort((-weight, high, low, relation))
+    order = np.lexsort((_is_backward(edges), -weight, high, low, relation))
     keys = np.stack([relation, low, high])[:, order]
     is_first = np.ones(len(order), dtype=bool)
     is_first[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
     kept: IntArray = np.sort(order[is_first & (keys[1] != keys[2])])
     return kept
+
+
+def _is_backward(edges: pd.DataFrame) -> BoolArray:
+    """Is the source after the target? Breaks ties, so that the order of rows does not."""
+    ends = edges[EDGE_COLUMNS[:2] + EDGE_COLUMNS[3:5]].astype("str")
+    source, target = ends["source_type"], ends["target_type"]
+    is_later = (source > target) | ((source == target) & (ends["source_id"] > ends["target_id"]))
+    return is_later.to_numpy(dtype=bool)
 
 
 def undirected(edges: pd.DataFrame) -> tuple[IntArray, IntArray]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -46,35 +47,17 @@ class TablesFolder:
         return frozenset(self._files())
 
     def load(self) -> RawTables:
-        tables = {}
-        for name, path in self._files().items():
-            tables[name] = _read(path)
-            _log.info("%s: %d rows from %s", name, len(tables[name]), path)
-        if "audio" in tables and "path" in tables["audio"]:
-            tables["audio"]["path"] = tables["audio"]["path"].map(
-                lambda path: str(self._folder.resolve() / str(path)), na_action="ignore"
-            )
-        return tables
+        return _load(self._folder, self._files())
 
     def _files(self) -> dict[str, Path]:
-        """The file of each table that is there, in the order of :data:`TABLES`."""
         if not self._folder.is_dir():
             raise InputError(
                 f"The data folder {self._folder} does not exist. Set data.dir to the folder that "
                 "holds items.csv and the other tables (docs/data_format.md)."
             )
-        files: dict[str, Path] = {}
-        for path in sorted(path for path in self._folder.iterdir() if path.is_file()):
-            if not _is_table(path):
-                continue
-            if path.stem in files:
-                raise InputError(
-                    f"{self._folder} holds both {files[path.stem].name} and {path.name}. Keep one "
-                    f"file for the table {path.stem!r}."
-                )
-            files[path.stem] = path
+        files = _files(self._folder)
         self._check_names(files)
-        return {name: files[name] for name in TABLES if name in files}
+        return files
 
     def _check_names(self, files: dict[str, Path]) -> None:
         choices = ", or ".join(" with ".join(names) for names in _TO_RANK)
@@ -85,6 +68,48 @@ class TablesFolder:
             raise InputError(
                 f"Nothing to recommend from: besides 'items' a data set needs {choices}; {found}."
             )
+
+
+def read_tables(folder: Path) -> RawTables:
+    """Whatever tables a folder holds, such as new rows for a collection.
+
+    Raises:
+        InputError: there is no such folder, or none in it.
+    """
+    files = _files(folder) if folder.is_dir() else {}
+    if not files:
+        raise InputError(
+            f"{folder} holds no table. Name a folder with items.csv, lyrics.csv or another table "
+            "of docs/data_format.md."
+        )
+    return _load(folder, files)
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """The file of each table that is there, in the order of :data:`TABLES`."""
+    files: dict[str, Path] = {}
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
+        if not _is_table(path):
+            continue
+        if path.stem in files:
+            raise InputError(
+                f"{folder} holds both {files[path.stem].name} and {path.name}. Keep one "
+                f"file for the table {path.stem!r}."
+            )
+        files[path.stem] = path
+    return {name: files[name] for name in TABLES if name in files}
+
+
+def _load(folder: Path, files: Mapping[str, Path]) -> RawTables:
+    tables = {}
+    for name, path in files.items():
+        tables[name] = _read(path)
+        _log.info("%s: %d rows from %s", name, len(tables[name]), path)
+    if "audio" in tables and "path" in tables["audio"]:
+        tables["audio"]["path"] = tables["audio"]["path"].map(
+            lambda path: str(folder.resolve() / str(path)), na_action="ignore"
+        )
+    return tables
 
 
 def _is_table(path: Path) -> bool:

@@ -48,6 +48,7 @@ class LibrosaAudio:
 
     modality: ClassVar[Modality] = "audio"
     requires: ClassVar[str] = "audio"
+    is_rowwise: ClassVar[bool] = True
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ class TabularAudio:
 
     modality: ClassVar[Modality] = "audio"
     requires: ClassVar[str] = "audio_features"
+    is_rowwise: ClassVar[bool] = True
 
     def encode(self, dataset: Dataset) -> FeatureMatrix:
         return encode_columns(dataset, self.requires, "tabular audio")

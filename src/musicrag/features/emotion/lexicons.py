@@ -22,6 +22,7 @@ class LexiconEmotion:
 
     modality: ClassVar[Modality] = "emotion"
     requires: ClassVar[str] = "lyrics"
+    is_rowwise: ClassVar[bool] = True
 
     def __init__(self, polarity_threshold: float = 0.05) -> None:
         self._vader = VaderEmotion(polarity_threshold)

@@ -48,6 +48,7 @@ class NrclexEmotion:
 
     modality: ClassVar[Modality] = "emotion"
     requires: ClassVar[str] = "lyrics"
+    is_rowwise: ClassVar[bool] = True
 
     def encode(self, dataset: Dataset) -> FeatureMatrix:
         from nrclex import NRCLex

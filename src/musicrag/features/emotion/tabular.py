@@ -14,6 +14,7 @@ class TabularEmotion:
 
     modality: ClassVar[Modality] = "emotion"
     requires: ClassVar[str] = "emotion_features"
+    is_rowwise: ClassVar[bool] = True
 
     def encode(self, dataset: Dataset) -> FeatureMatrix:
         return encode_columns(dataset, self.requires, "tabular emotion")

@@ -45,6 +45,7 @@ class VaderEmotion:
 
     modality: ClassVar[Modality] = "emotion"
     requires: ClassVar[str] = "lyrics"
+    is_rowwise: ClassVar[bool] = True
 
     def __init__(self, polarity_threshold: float = 0.05) -> None:
         if not 0 < polarity_threshold <= 1:

@@ -70,6 +70,7 @@ class SbertLyrics:
 
     modality: ClassVar[Modality] = "lyrics"
     requires: ClassVar[str] = "lyrics"
+    is_rowwise: ClassVar[bool] = True
 
     def __init__(
         self, model: str = PACKAGED_MODEL, batch_size: int = 64, max_num_tokens: int = 256

@@ -33,6 +33,7 @@ class TfidfLyrics:
 
     modality: ClassVar[Modality] = "lyrics"
     requires: ClassVar[str] = "lyrics"
+    is_rowwise: ClassVar[bool] = False  # its axes are those of all lyrics
 
     def __init__(
         self, num_features: int = 128, vocabulary_size: int = 20_000, seed: int = 0
