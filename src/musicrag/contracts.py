@@ -62,7 +62,7 @@ TABLES: dict[str, TableSpec] = {
             item_id=("id", "unique id"),
             title=("text", "name shown to a person"),
             artist_id=("id", "id of the performing artist", False),
-            album=("text", "album title", False),
+            album=("text", "album title; its node id is `artist_id/title`", False),
             year=("int", "year of release", False),
             duration_s=("float", "length in seconds", False),
         ),

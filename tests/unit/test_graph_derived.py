@@ -148,7 +148,7 @@ def test_equal_album_titles_of_two_artists_are_two_albums() -> None:
     joined = dict(zip(rows.edges["source_id"], rows.edges["target_id"], strict=True))
     assert joined == {
         "s1": "a1/Greatest Hits", "s2": "a1/Greatest Hits", "s3": "a2/Greatest Hits",
-        "s4": "/Greatest Hits",
+        "s4": "Greatest Hits",
     }  # fmt: skip
     albums = rows.nodes[rows.nodes["node_type"] == "Album"]
     assert set(albums["name"]) == {"Greatest Hits"}

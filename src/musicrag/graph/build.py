@@ -17,6 +17,7 @@ from musicrag.graph.derived import cooccurrence_pairs, similar_mood_pairs
 from musicrag.graph.knowledge import KnowledgeGraph
 from musicrag.graph.rows import EDGE_COLUMNS, NODE_COLUMNS, GraphRows, joined
 from musicrag.graph.schema import NODE_TYPES, RELATIONS, TAG_RELATIONS
+from musicrag.tables.albums import album_ids
 from musicrag.types import FloatArray, InputError, nearest
 
 log = logging.getLogger(__name__)
@@ -143,14 +144,7 @@ def _song_edges(tables: Mapping[str, pd.DataFrame], item_type: str) -> Iterator[
         yield _frame("Song", rows["item_id"], "PERFORMED_BY", "Artist", rows["artist_id"], 1.0)
     if "album" in items:
         rows = items.dropna(subset=["album"])
-        yield _frame("Song", rows["item_id"], "ON_ALBUM", "Album", _album_ids(rows), 1.0)
-
-
-def _album_ids(items: pd.DataFrame) -> pd.Series[str]:
-    """``artist_id/title``, since many artists have an album of the same title."""
-    if "artist_id" not in items:
-        return items["album"]
-    return items["artist_id"].fillna("").str.cat(items["album"], sep="/")
+        yield _frame("Song", rows["item_id"], "ON_ALBUM", "Album", album_ids(rows), 1.0)
 
 
 def _tag_edges(
@@ -222,7 +216,7 @@ def _names(tables: Mapping[str, pd.DataFrame], item_type: str) -> pd.DataFrame:
             found.append(_ends(node_type, rows[key]).assign(name=rows[name]))
     if item_type == "Song" and "album" in tables["items"]:
         rows = tables["items"].dropna(subset=["album"])
-        found.append(_ends("Album", _album_ids(rows)).assign(name=rows["album"]))
+        found.append(_ends("Album", album_ids(rows)).assign(name=rows["album"]))
     if "nodes" in tables:
         found.append(tables["nodes"][NODE_COLUMNS])
     return pd.concat(found, ignore_index=True)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from musicrag.contracts import TABLES
+from musicrag.tables.albums import album_ids
 from musicrag.tables.columns import Marks
 from musicrag.types import QUERY_TYPES, BoolArray, InputError, Path, nearest
 
@@ -85,7 +86,6 @@ def known_nodes(tables: Tables, item_type: str) -> dict[str, set[str]]:
         (item_type, "items", "item_id"),
         ("Artist", "items", "artist_id"),
         ("Artist", "artists", "artist_id"),
-        ("Album", "items", "album"),
         ("User", "users", "user_id"),
         ("User", "interactions", "user_id"),
         ("Playlist", "playlists", "playlist_id"),
@@ -94,6 +94,8 @@ def known_nodes(tables: Tables, item_type: str) -> dict[str, set[str]]:
     for node_type, name, column in columns:
         if name in tables and column in tables[name]:
             known[node_type] |= set(tables[name][column].dropna())
+    if "items" in tables and "album" in tables["items"]:
+        known["Album"] |= set(album_ids(tables["items"].dropna(subset=["album"])))
     for kind in TAG_KINDS:
         if "item_tags" in tables:
             tags = tables["item_tags"]

@@ -33,7 +33,11 @@ class GraphStore(Protocol):
         """Add nodes and edges, or give those that are there a new name and weight; all or nothing.
 
         An empty name leaves the old one. An edge may lie in either direction: there is one for a
-        pair of nodes in a relation. Every end of an edge must be in ``rows`` or in the store.
+        pair of nodes in a relation. Every end of an edge must be in ``rows`` or in the store. Where
+        nothing was loaded yet, this is a load.
+
+        Raises:
+            InputError: an end is nowhere, the items differ, or a load was killed; nothing changed.
         """
         ...
 
@@ -46,14 +50,18 @@ class GraphStore(Protocol):
         ...
 
     def counts(self) -> dict[str, int]:
-        """Number of nodes of each type and of edges of each relation, those of 0 left out."""
+        """Number of nodes of each type and of edges of each relation, those of 0 left out.
+
+        Raises:
+            InputError: as :meth:`read`.
+        """
         ...
 
     def neighbourhood(self, node: Node, hops: int) -> frozenset[Node]:
         """Nodes within 1 to ``hops`` (at most 3) edges of any direction, without the node itself.
 
         Raises:
-            InputError: the node is not in the store.
+            InputError: the node is not in the store, or as :meth:`read`.
         """
         ...
 
