@@ -54,11 +54,12 @@ def bolt_server(folder: Path, databases: tuple[str, ...]) -> Iterator[Bolt]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         server = Bolt(free.getsockname()[1], secrets.token_hex(12))
-    words = [sys.executable, __file__, str(folder), str(server.port), *databases]
+    words = [sys.executable, str(Path(__file__).resolve()), str(folder), str(server.port), *databases]
     log = folder / "server.log"
     with log.open("wb") as said:
         process = subprocess.Popen(
             words,
+            cwd=folder,  # it writes a log folder where it stands
             env={**os.environ, PASSWORD_ENV: server.password},
             stdin=subprocess.PIPE,
             stdout=said,

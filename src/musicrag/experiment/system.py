@@ -86,13 +86,17 @@ def encode_features(config: RunConfig, world: World) -> dict[str, FeatureMatrix]
     return features
 
 
+def hidden_relations(config: RunConfig) -> list[str]:
+    """What a system may not use: without emotion it does not know what feels alike."""
+    return [] if config.features.emotion.target is not None else ["SIMILAR_MOOD"]
+
+
 def known_graph(config: RunConfig, world: World) -> KnowledgeGraph:
-    """The graph that a system may use: without emotion it does not know what feels alike.
+    """The graph that a system may use.
 
     The gold paths stay those of the whole graph, so that both arms of an ablation share them.
     """
-    is_felt = config.features.emotion.target is not None
-    return world.graph if is_felt else world.graph.without(["SIMILAR_MOOD"])
+    return world.graph.without(hidden_relations(config))
 
 
 def taste_spaces(features: Mapping[str, SavedModality]) -> dict[str, TasteSpace]:

@@ -79,7 +79,7 @@ def profile_queries(
         is_user = profile_type == "user"
         anchors = own[[idx]] if is_user else items[history]
         title = "" if is_user else titles.get(profile_id, "")
-        text = title or _words(history, labels)
+        text = title or common_words(history, labels)
         queries.append(Query(ids[idx], idx, text, anchors, history, known))
     return queries
 
@@ -118,7 +118,7 @@ def _row(matrix: object, idx: int) -> IntArray:
     return np.sort(matrix.indices[start:end]).astype(np.int64)  # type: ignore[attr-defined]
 
 
-def _words(history: IntArray, labels: Sequence[str]) -> str:
+def common_words(history: IntArray, labels: Sequence[str]) -> str:
     """The words that most items of a history share, for profiles without a title."""
     counts = Counter(word for i in history for word in set(labels[i].lower().split()))
     ranked = sorted(counts, key=lambda word: (-counts[word], word))
