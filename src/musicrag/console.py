@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0; 2 after bad input, with one message; 75 if a service did not answer and the same
         command, run again, goes on where this one stopped.
     """
-    arguments = _parser().parse_args(argv)
+    arguments = _parse(argv)
     configure_logging()
     command: Callable[[argparse.Namespace], None] = arguments.command
     try:
@@ -53,6 +53,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"try again: {error}", file=sys.stderr)
         return _EXIT_TRY_AGAIN
     return 0
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Words of the configuration may stand before and after the flags."""
+    parser = _parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and (not hasattr(arguments, "words") or any(word.startswith("-") for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        arguments.words += rest
+    return arguments
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -49,13 +49,13 @@ def bolt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bolt]:
 
 
 def test_graph_writes_its_report_and_loads_the_store(say: Say, tmp_path: Path) -> None:
-    words = [*SMALL, f"paths.output_dir={tmp_path}", "graph.store.path={hash}.lbug"]
+    words = [*SMALL, f"paths.output_dir={tmp_path}", "graph.store.path=music.lbug"]
     code, out, _ = say("graph", *words, "--conf", CONF)
     report = Path(out.strip().rpartition(" ")[2])
     assert code == 0
     assert report.read_text().splitlines()[2] == "**Valid**: all 13 rules hold."
     assert report.with_suffix(".png").stat().st_size > 10_000
-    assert [path.stem for path in tmp_path.glob("*.lbug")] == [report.parent.name]
+    assert (tmp_path / "music.lbug").is_file()
 
 
 def test_recommend_answers_with_paths_that_the_graph_holds(published: Path, say: Say) -> None:
