@@ -54,7 +54,8 @@ def bolt_server(folder: Path, databases: tuple[str, ...]) -> Iterator[Bolt]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         server = Bolt(free.getsockname()[1], secrets.token_hex(12))
-    words = [sys.executable, str(Path(__file__).resolve()), str(folder), str(server.port), *databases]
+    here = str(Path(__file__).resolve())
+    words = [sys.executable, here, str(folder), str(server.port), *databases]
     log = folder / "server.log"
     with log.open("wb") as said:
         process = subprocess.Popen(
