@@ -79,6 +79,7 @@ def run_until(path: Path, word: str | None) -> list[str]:
     return lines
 
 
+@pytest.mark.slow
 def test_a_sync_that_is_killed_again_and_again_ends_as_one_that_is_not(
     contents: Contents, expected: Contents, tmp_path: Path
 ) -> None:
