@@ -18,6 +18,7 @@ from musicrag.collection.folder import Collection
 from musicrag.collection.journal import Journal
 from musicrag.collection.sync import combined, sync
 from musicrag.sources.web.contract import Harvest, TransientError
+from musicrag.sources.web.identity import artist_key, song_key
 from musicrag.types import InputError
 
 FIRST, SECOND = date(2026, 1, 5), date(2026, 2, 5)
@@ -234,6 +235,25 @@ def test_of_two_units_with_the_same_row_the_first_counts_and_the_second_fills_ga
     ]
     found = combined(["artist:a", "user:x"], rows, catalogue, "Song")["items"]
     assert found.to_dict("records") == [{"item_id": "k", "title": "T", "album": "B", "year": 1999}]
+
+
+@pytest.mark.parametrize(("plays", "kept"), [(3.0, 40.0), (50.0, 50.0)])
+def test_plays_of_a_few_days_never_lower_a_known_count(plays: float, kept: float) -> None:
+    song = song_key("Mira Holm", "Tide")
+    catalogue = {
+        "items": pd.DataFrame({"item_id": ["s3"], "title": ["Tide"], "artist_id": ["a3"]}),
+        "artists": pd.DataFrame({"artist_id": ["a3"], "name": ["Mira Holm"]}),
+        "interactions": pd.DataFrame({"user_id": ["u1"], "item_id": ["s3"], "weight": [40.0]}),
+    }
+    heard = {
+        "items": pd.DataFrame(
+            {"item_id": [song], "title": ["Tide"], "artist_id": [artist_key("Mira Holm")]}
+        ),
+        "artists": pd.DataFrame({"artist_id": [artist_key("Mira Holm")], "name": ["Mira Holm"]}),
+        "interactions": pd.DataFrame({"user_id": ["u1"], "item_id": [song], "weight": [plays]}),
+    }
+    rows = combined(["user:u1"], [heard], catalogue, "Song")["interactions"]
+    assert rows[["item_id", "weight"]].values.tolist() == [["s3", kept]]
 
 
 def test_a_journal_gives_back_every_cell_as_it_was(tmp_path: Path) -> None:

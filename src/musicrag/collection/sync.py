@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
@@ -172,7 +173,21 @@ def combined(
     together = [harvest for number, harvest in enumerate(harvests) if number not in set(alone)]
     resolved = [resolve(_joined(together), catalogue, item_type)]
     resolved += [resolve(harvests[n], catalogue, item_type, units[n]) for n in alone]
-    return _joined(resolved)
+    return _with_known_plays(_joined(resolved), catalogue)
+
+
+def _with_known_plays(changes: RawTables, catalogue: Mapping[str, pd.DataFrame]) -> RawTables:
+    """A service counts plays of some days only: a higher count that is known already stays.
+
+    Days may overlap between syncs, so counts are not added: the same plays would count twice.
+    """
+    name, key = "interactions", ["user_id", "item_id"]
+    if name not in changes or name not in catalogue:
+        return changes
+    new, known = changes[name], catalogue[name].reindex(columns=[*key, "weight"])
+    before = new[key].merge(known.fillna({"weight": 1.0}), on=key, how="left")["weight"]
+    plays = new["weight"].to_numpy(dtype=np.float64)
+    return {**changes, name: new.assign(weight=np.fmax(plays, before.to_numpy(np.float64)))}
 
 
 def _joined(parts: Iterable[RawTables]) -> RawTables:
